@@ -1,0 +1,1 @@
+"""One Prefect task per step of a flow."""

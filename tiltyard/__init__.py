@@ -1,0 +1,6 @@
+"""Tiltyard keeps a good machine-learning model in production.
+
+One project file and one table become a champion: validated, tuned, judged, registered, promoted and served.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,157 @@
+"""The data contract: what every column is, for training table, request and documentation alike.
+
+This module holds the record and is free of pandas, so that a serving worker can load it. How a raw value becomes a
+typed one is in `tiltyard.data.values` (one value) and `tiltyard.data.coercion` (a whole table); both agree.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import model_validator
+
+from tiltyard.errors import DataError, did_you_mean
+from tiltyard.project.loading import digest, parse_model, read_yaml
+from tiltyard.project.metrics import Task
+from tiltyard.project.model import Section
+
+Level = str | int | float | bool
+
+
+class Kind(StrEnum):
+    """What the values of a column are.
+
+    A typed value is `None` when missing, else: number → float, integer → int (64 bits), boolean → bool,
+    category and text → str, time → naive `datetime` in UTC with microseconds.
+    """
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+    TEXT = "text"
+    TIME = "time"
+
+
+class Role(StrEnum):
+    """What a column is for."""
+
+    FEATURE = "feature"
+    TARGET = "target"
+    TIME = "time"
+    ID = "id"
+    GROUP = "group"
+    PART = "part"
+    DROPPED = "dropped"
+
+
+class Column(Section):
+    """One column's promise.
+
+    Attributes:
+        name: As in the table and in a request.
+        kind: What its values are.
+        role: What it is for; only features reach the model.
+        nullable: Whether a value may be missing.
+        minimum: Least number seen (numbers, integers), as a bound that checks report.
+        maximum: Largest number seen.
+        levels: Levels of a category, most frequent first.
+        new_levels: What an unseen level means: `other` is answered and reported, `refuse` is an error.
+        time_format: `strptime` format of a time written as text, ISO 8601 when empty.
+    """
+
+    name: str
+    kind: Kind
+    role: Role = Role.FEATURE
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    levels: tuple[str, ...] = ()
+    new_levels: Literal["other", "refuse"] = "other"
+    time_format: str = ""
+
+    @model_validator(mode="after")
+    def _levels_belong_to_categories(self) -> Self:
+        if self.levels and self.kind is not Kind.CATEGORY:
+            raise ValueError(f"column `{self.name}` is a {self.kind}; only a category has `levels`")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"column `{self.name}`: `minimum` {self.minimum} is above `maximum` {self.maximum}")
+        return self
+
+
+class NumberFormat(Section):
+    """How numbers are written where they arrive as text."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+
+
+class Contract(Section):
+    """The promise of a whole table.
+
+    Attributes:
+        task: What is predicted.
+        columns: Every column of the table, in its order, the target included.
+        classes: Classes of the target as typed values, the positive class last; empty for regression.
+        missing: Texts that mean a missing value, beside the standard ones.
+        numbers: How numbers are written as text.
+    """
+
+    task: Task
+    columns: tuple[Column, ...]
+    classes: tuple[Level, ...] = ()
+    missing: tuple[str, ...] = ()
+    numbers: NumberFormat = NumberFormat()
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> Self:
+        names = [column.name for column in self.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"column `{twice[0]}` stands twice")
+        if sum(column.role is Role.TARGET for column in self.columns) != 1:
+            raise ValueError("exactly one column must have the role `target`")
+        return self
+
+    @property
+    def target(self) -> Column:
+        """The column to predict."""
+        return next(column for column in self.columns if column.role is Role.TARGET)
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that reach the model, in order."""
+        return tuple(column for column in self.columns if column.role is Role.FEATURE)
+
+    def column(self, name: str) -> Column:
+        """Return a column by name.
+
+        Raises:
+            DataError: There is no such column; suggests the near miss.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        raise DataError(f"`{name}` is not a column of the contract", cure=did_you_mean(name, names))
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with the content."""
+        return digest(self)
+
+
+def load_contract(path: Path) -> Contract:
+    """Load a contract from YAML.
+
+    Raises:
+        ProjectError: The file is missing or wrong; names the key.
+    """
+    return parse_model(Contract, read_yaml(path), where=str(path))
+
+
+def dump_contract(contract: Contract) -> str:
+    """Write a contract as YAML that a person can review; `load_contract` reads it back unchanged."""
+    content = contract.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)

@@ -1,0 +1,124 @@
+"""Errors that a person can act on: what is wrong, where, and what to do.
+
+Every failure that a user can cause or cure is a `TiltyardError`; the command line prints it without a traceback
+and exits with its `exit_code`, the model server answers with its `http_status`.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TiltyardError(Exception):
+    """A failure explained to the person who can cure it.
+
+    Args:
+        what: What is wrong, with the offending value, as one sentence.
+        where: File, key, column or row it concerns; empty when `what` already says so.
+        cure: What to do about it, as one sentence.
+
+    Example:
+        >>> print(TiltyardError("there is no column 'age'", where="data.csv", cure="Add it or drop it."))
+        data.csv: there is no column 'age'. Add it or drop it.
+    """
+
+    exit_code = 1
+    http_status = 500
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        self.what = what.rstrip(".")
+        self.where = where
+        self.cure = cure
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{sentence}. {self.cure}".rstrip() if self.cure else f"{sentence}."
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.cure)
+
+
+def _rebuild(kind: type[TiltyardError], what: str, where: str, cure: str) -> TiltyardError:
+    """Rebuild an error that crossed a process boundary."""
+    return kind(what, where=where, cure=cure)
+
+
+class UsageError(TiltyardError):
+    """The command was called in a way that cannot work."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class ProjectError(TiltyardError):
+    """The project file or the environment is wrong."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class DataError(TiltyardError):
+    """A table cannot be read, or breaks its contract."""
+
+    exit_code = 3
+    http_status = 422
+
+
+class TrainingError(TiltyardError):
+    """No model could be trained from this data and configuration."""
+
+    exit_code = 4
+
+
+class BundleError(TiltyardError):
+    """A model cannot become a bundle, or a bundle is damaged or not what it claims to be."""
+
+    exit_code = 5
+
+
+class RegistryError(TiltyardError):
+    """MLflow or the ledger refused, or cannot be reached."""
+
+    exit_code = 6
+    http_status = 503
+
+
+class ConflictError(RegistryError):
+    """Somebody else was first: the state is no longer what this change was based on."""
+
+    exit_code = 7
+    http_status = 409
+
+
+class StorageError(TiltyardError):
+    """The object store refused, is full, or cannot be reached."""
+
+    exit_code = 6
+    http_status = 503
+
+
+class ServingError(TiltyardError):
+    """The model server cannot start or has no model to answer with."""
+
+    exit_code = 8
+    http_status = 503
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the near miss, or lists what is allowed.
+
+    Args:
+        word: What was given.
+        known: What is allowed.
+
+    Example:
+        >>> did_you_mean("gate", ["gates", "data"])
+        'Did you mean `gates`?'
+        >>> did_you_mean("zzz", ["gates", "data"])
+        'Allowed: data, gates.'
+    """
+    allowed = sorted(known)
+    near = difflib.get_close_matches(word, allowed, n=1)
+    if near:
+        return f"Did you mean `{near[0]}`?"
+    return f"Allowed: {', '.join(allowed)}."

@@ -1,0 +1,1 @@
+"""The project: what the user decided, as one validated, frozen object."""

@@ -1,0 +1,68 @@
+"""Where things run: read from the environment, never from the project file."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+WORK_FOLDER = ".tiltyard"
+
+
+class Environment(BaseSettings):
+    """Settings of the place where a command runs, from `TILTYARD_*` and the variables of MLflow.
+
+    Attributes:
+        home: Folder for runs, caches and the embedded registry; `.tiltyard` beside the project when unset.
+        store: Object store: a folder or `s3://bucket/prefix`; `<home>/store` when unset.
+        s3_endpoint: Address of an S3 server other than AWS.
+        protect_key: Key of the keyed hashes under `protect:`.
+        actor: Who acts, for the ledger; the login name when unset.
+        tracking_uri: MLflow's tracking server; an SQLite file in `home` when unset.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TILTYARD_", frozen=True, extra="ignore", populate_by_name=True)
+
+    home: Path | None = None
+    store: str | None = None
+    s3_endpoint: str | None = None
+    protect_key: SecretStr | None = None
+    actor: str | None = None
+    tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+
+
+class Workplace:
+    """The folders and addresses in force for one project.
+
+    Args:
+        project_file: Path of the project file.
+        environment: Settings; read from the environment when left out.
+    """
+
+    def __init__(self, project_file: Path, environment: Environment | None = None) -> None:
+        self.project_file = project_file.resolve()
+        self.environment = environment or Environment()
+        self.folder = self.project_file.parent
+        self.home = (self.environment.home or self.folder / WORK_FOLDER).resolve()
+
+    @property
+    def store(self) -> str:
+        """Object store: a folder or `s3://bucket/prefix`."""
+        return self.environment.store or str(self.home / "store")
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry address."""
+        return self.environment.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> str:
+        """Where the embedded MLflow keeps artifacts; a tracking server has its own."""
+        return (self.home / "mlartifacts").as_uri()
+
+    def run_folder(self, key: str) -> Path:
+        """Folder of everything one training run makes on this machine."""
+        return self.home / "runs" / key
+
+    def resolve(self, path: str) -> str:
+        """Make a path of the project file absolute; addresses stay as they are."""
+        return path if "://" in path else str(self.folder / path)

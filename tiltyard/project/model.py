@@ -1,0 +1,325 @@
+"""The project file as frozen, strict models: every key a user may write, with its default and its meaning."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tiltyard.errors import did_you_mean
+from tiltyard.project.metrics import DEFAULT_METRIC, METRICS, Task, metrics_of
+
+Scalar = str | int | float | bool
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, strict, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class TaskSection(Section):
+    """What is predicted."""
+
+    kind: Annotated[Task, Field(strict=False)]
+    """`binary`, `multiclass` or `regression`."""
+    positive: Scalar | None = None
+    """The class that probabilities and precision are about (binary only); the rarer class when left out."""
+
+
+class CsvSource(Section):
+    """CSV files; dialect, encoding and number format are recognised unless given here."""
+
+    kind: Literal["csv"] = "csv"
+    path: str
+    """A file, folder, glob or `s3://bucket/key` (glob allowed), relative to the project file; `.gz` too."""
+    delimiter: str | None = None
+    """Column separator; recognised when left out."""
+    encoding: str | None = None
+    """Character encoding; recognised when left out."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal mark of numbers; recognised when left out."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """Thousands separator of numbers; recognised when left out."""
+    skip_rows: Annotated[int, Field(ge=0)] | None = None
+    """Lines before the header; recognised when left out."""
+
+
+class ParquetSource(Section):
+    """Parquet files."""
+
+    kind: Literal["parquet"] = "parquet"
+    path: str
+    """A file, folder, glob or `s3://bucket/key` (glob allowed), relative to the project file."""
+
+
+class SqlSource(Section):
+    """The rows of a query."""
+
+    kind: Literal["sql"] = "sql"
+    url: str
+    """SQLAlchemy URL; `${NAME}` is replaced from the environment, so that no secret stands in the file."""
+    query: str
+    """One SELECT statement."""
+
+
+class BundledSource(Section):
+    """A table that ships with scikit-learn, for examples."""
+
+    kind: Literal["sklearn"] = "sklearn"
+    name: Literal["iris", "wine", "breast_cancer", "digits", "diabetes"]
+    """Which table."""
+
+
+class CallableSource(Section):
+    """A function of yours that returns a pandas DataFrame."""
+
+    kind: Literal["python"] = "python"
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """`module:function`, imported with the project's folder on the path."""
+    arguments: dict[str, Scalar] = Field(default_factory=dict)
+    """Keyword arguments of the call."""
+
+
+Source = Annotated[CsvSource | ParquetSource | SqlSource | BundledSource | CallableSource, Field(discriminator="kind")]
+
+
+class Coarsen(Section):
+    """Replace a value by the coarser group it falls into."""
+
+    coarsen: Annotated[float, Field(gt=0)] | Literal["year", "month", "day"]
+    """Width of the bands of a number, or the unit a time is cut to."""
+
+
+Protection = Literal["drop", "hash"] | Coarsen
+
+
+class DataSection(Section):
+    """Where the table is and how its columns are used."""
+
+    source: Source
+    """Where the rows come from; a plain string is a path, its kind told by the ending."""
+    target: str
+    """The column to predict."""
+    contract: str = "contract.yaml"
+    """File of the data contract, relative to the project file."""
+    time: str | None = None
+    """Column that says when a row became known."""
+    ids: tuple[str, ...] = ()
+    """Columns that identify a row; never features."""
+    group: str | None = None
+    """Column whose rows belong together (a customer, a device) and never straddle a split."""
+    drop: tuple[str, ...] = ()
+    """Columns not known when a prediction is wanted (leaks), or not wanted."""
+    missing: tuple[str, ...] = ()
+    """Further spellings of a missing value, beside the empty string, `NA`, `N/A`, `NULL`, `NaN`, `None`."""
+    checks: Literal["strict", "lax"] = "strict"
+    """`strict` stops at any broken check; `lax` stops only where no honest model is possible."""
+    protect: dict[str, Protection] = Field(default_factory=dict)
+    """Per column: `drop`, `hash` (keyed by `TILTYARD_PROTECT_KEY`) or `{coarsen: …}`, done at reading."""
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _from_path(cls, value: object) -> object:
+        """Let a plain path stand for a source."""
+        if not isinstance(value, str):
+            return value
+        kind = "parquet" if value.rstrip("*/").endswith((".parquet", ".pq")) else "csv"
+        return {"kind": kind, "path": value}
+
+    @model_validator(mode="after")
+    def _target_is_not_a_feature(self) -> Self:
+        roles = {"time": (self.time,), "group": (self.group,), "ids": self.ids, "drop": self.drop}
+        for role, columns in roles.items():
+            if self.target in columns:
+                raise ValueError(f"`{self.target}` is the target and cannot also be under `{role}`")
+        return self
+
+
+class SplitSection(Section):
+    """Which rows train, validate, calibrate and judge."""
+
+    method: Literal["stratified", "random", "time", "group", "column"] | None = None
+    """Left out: `column` when `column` is given, else `time` when the data has a time column, else `group`
+    when it has a group column, else `stratified` (`random` for regression)."""
+    column: str | None = None
+    """Column whose values are the parts: `train`, `validation`, `calibration`, `test`."""
+    test: Share = 0.25
+    """Share of rows that judge."""
+    validation: Share = 0.15
+    """Share of rows that choose the threshold, and score trials where folds are off."""
+    calibration: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of rows that calibrate probabilities; 0.1 is taken when calibration is wanted and this is 0."""
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_train(self) -> Self:
+        if self.test + self.validation + self.calibration >= 0.9:
+            raise ValueError("`test`, `validation` and `calibration` together must leave a tenth of the rows to train")
+        if self.method == "column" and self.column is None:
+            raise ValueError("method `column` needs `column`")
+        return self
+
+
+class Costs(Section):
+    """What a wrong answer costs, for the choice of the decision threshold."""
+
+    false_positive: Annotated[float, Field(ge=0)]
+    false_negative: Annotated[float, Field(ge=0)]
+    true_positive: float = 0.0
+    true_negative: float = 0.0
+
+
+FAMILIES = (
+    "linear",
+    "svm",
+    "tree",
+    "forest",
+    "extra_trees",
+    "boosting",
+    "knn",
+    "mlp",
+    "dummy",
+)
+
+
+class SearchSection(Section):
+    """How models are tried."""
+
+    families: tuple[str, ...] = ()
+    """Families that race; all that suit the data when left out."""
+    estimators: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = ()
+    """Estimators of your own, `module:Class`; they race with the families."""
+    sampler: Literal["race", "tpe", "random", "grid"] = "race"
+    """`race`: good defaults on few rows first, then local search around the best."""
+    seconds: Annotated[float, Field(gt=0, strict=False)] | None = None
+    """Wall time of the search; 60 when neither this nor `trials` is given."""
+    trials: Annotated[int, Field(gt=0)] | None = None
+    """Number of trials; with this alone the search is deterministic."""
+    metric: str | None = None
+    """What trials are compared by; ROC-AUC, accuracy or RMSE by task when left out."""
+    folds: Annotated[int, Field(ge=1, le=20)] = 5
+    """Cross-validation folds at most (fewer on large tables); 1 scores on the validation part."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Trials at the same time; the machine's cores when left out."""
+    class_weight: Literal["balanced"] | None = None
+    """`balanced` weighs classes by the inverse of their frequency."""
+    calibration: Literal["none", "sigmoid"] = "none"
+    """Recalibrate probabilities on rows held out for it (Platt 1999)."""
+    threshold: Literal["accuracy", "f1", "precision", "recall"] | Costs | None = None
+    """What the decision threshold is chosen for, on validation (binary only); 0.5 when left out."""
+    seed: int = 42
+
+    @field_validator("families")
+    @classmethod
+    def _known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
+        for family in families:
+            if family not in FAMILIES:
+                raise ValueError(f"`{family}` is not a family. {did_you_mean(family, FAMILIES)}")
+        return families
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """The time budget in force, in seconds; None when only trials are counted."""
+        return 60.0 if self.seconds is None and self.trials is None else self.seconds
+
+
+class GatesSection(Section):
+    """What a challenger must show to be promoted."""
+
+    mode: Literal["superiority", "non_inferiority"] = "superiority"
+    """`superiority`: better than chance explains; `non_inferiority`: not worse by more than the margin."""
+    metric: str | None = None
+    """What decides; the metric of the search when left out."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """One-sided error rate of the comparison."""
+    margin: Annotated[float, Field(gt=0)] | None = None
+    """Largest loss accepted in non-inferiority mode; a default by metric when left out."""
+    floors: dict[str, float] = Field(default_factory=dict)
+    """Least (or, for losses, largest) value of a metric that any champion must reach."""
+    slices: tuple[str, ...] | None = None
+    """Columns whose groups must not lose; the category and boolean columns when left out, none when empty."""
+    min_slice_rows: Annotated[int, Field(ge=10)] = 100
+    """Smaller groups are shown but do not decide."""
+    min_rows: Annotated[int, Field(ge=2)] = 50
+    """Fewer comparable rows than this make the verdict inconclusive."""
+    latency_ms: Annotated[float, Field(gt=0, strict=False)] = 20.0
+    """Longest median time of one row in the bundle, milliseconds."""
+    size_mb: Annotated[float, Field(gt=0, strict=False)] = 50.0
+    """Largest bundle, megabytes."""
+
+    @field_validator("floors")
+    @classmethod
+    def _known(cls, floors: dict[str, float]) -> dict[str, float]:
+        for name in floors:
+            if name not in METRICS:
+                raise ValueError(f"`{name}` is not a metric. {did_you_mean(name, METRICS)}")
+        return floors
+
+
+class BundleSection(Section):
+    """What goes to serving."""
+
+    parity: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    """Largest difference allowed between fitted model and graph, relative to max(1, |value|)."""
+
+
+class Project(Section):
+    """A whole project file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    """Name of the project and of its registered model: lower case, digits, `-`, `_`."""
+    purpose: str = ""
+    """What the model is for and for whom, in a sentence or two; stands first on the model card."""
+    task: TaskSection
+    data: DataSection
+    split: SplitSection = SplitSection()
+    search: SearchSection = SearchSection()
+    gates: GatesSection = GatesSection()
+    bundle: BundleSection = BundleSection()
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_task(self) -> Self:
+        known = {metric.name for metric in metrics_of(self.task.kind)}
+        asked = [("search.metric", self.search.metric), ("gates.metric", self.gates.metric)]
+        asked += [(f"gates.floors.{name}", name) for name in self.gates.floors]
+        for key, name in asked:
+            if name is not None and name not in known:
+                raise ValueError(
+                    f"`{key}: {name}` is not a metric of a {self.task.kind} task. {did_you_mean(name, known)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _binary_only(self) -> Self:
+        if self.task.kind is not Task.BINARY:
+            for key, value in (("task.positive", self.task.positive), ("search.threshold", self.search.threshold)):
+                if value is not None:
+                    raise ValueError(f"`{key}` is for binary tasks, and this one is {self.task.kind}")
+        if self.task.kind is Task.REGRESSION and (
+            self.search.calibration != "none" or self.search.class_weight is not None
+        ):
+            raise ValueError("`search.calibration` and `search.class_weight` are for classification")
+        return self
+
+    @property
+    def search_metric(self) -> str:
+        """The metric that trials are compared by."""
+        return self.search.metric or DEFAULT_METRIC[self.task.kind]
+
+    @property
+    def gate_metric(self) -> str:
+        """The metric that decides about promotion."""
+        return self.gates.metric or self.search_metric
+
+    @property
+    def split_method(self) -> Literal["stratified", "random", "time", "group", "column"]:
+        """The split in force."""
+        if self.split.method is not None:
+            return self.split.method
+        if self.split.column is not None:
+            return "column"
+        if self.data.time is not None:
+            return "time"
+        if self.data.group is not None:
+            return "group"
+        return "stratified" if self.task.kind.is_classification else "random"

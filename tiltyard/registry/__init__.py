@@ -1,0 +1,1 @@
+"""The registry room: MLflow runs, versions and aliases, and the promotion ledger."""

@@ -1,0 +1,1 @@
+"""The storage room: objects in a folder or in S3."""

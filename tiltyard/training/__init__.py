@@ -1,0 +1,1 @@
+"""The training room: model families race, the best is fitted."""
