@@ -1,0 +1,28 @@
+"""Prefect without a server: where it keeps its state, and how little it says.
+
+Prefect reads its settings when it is first imported, so this module imports nothing of it and `prepare` must be
+called before `flows.training` is.
+"""
+
+import os
+
+from tiltyard.project.environment import Workplace
+
+_QUIET = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_CLI_COLORS": "false",
+}
+
+
+def prepare(workplace: Workplace) -> None:
+    """Set what the environment leaves open: Prefect's home inside the project's, no telemetry, no chatter.
+
+    Args:
+        workplace: The folders in force; with `PREFECT_API_URL` set, runs are still recorded on that server.
+    """
+    defaults = {**_QUIET, "PREFECT_HOME": str(workplace.home / "prefect")}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

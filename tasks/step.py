@@ -1,0 +1,53 @@
+"""What every step has in common as a Prefect task: kept results, and retries where the outside world is touched."""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.context import TaskRunContext
+from prefect.states import State
+
+from tiltyard.errors import ConflictError, RegistryError, StorageError
+from tiltyard.project.loading import digest
+from tiltyard.steps.run import TrainingRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RETRY_SECONDS = [1.0, 3.0, 10.0]
+
+
+def step(name: str, *, outside: bool = False) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a task of a step.
+
+    Args:
+        name: Name in the Prefect UI.
+        outside: Whether it touches MLflow or the object store, so that a failure there is tried again.
+    """
+    retries: dict[str, Any] = {}
+    if outside:
+        retries = {
+            "retries": len(_RETRY_SECONDS),
+            "retry_delay_seconds": _RETRY_SECONDS,
+            "retry_jitter_factor": 0.5,
+            "retry_condition_fn": _worth_a_retry,
+        }
+    return task(name=name, cache_key_fn=_key, persist_result=True, result_serializer="json", **retries)
+
+
+def kept(work: Task[P, R], run: TrainingRun) -> Task[P, R]:
+    """Bind a step to its run: what it returned for the same arguments is kept in the run's folder and used again."""
+    folder = run.folder / "steps"
+    folder.mkdir(parents=True, exist_ok=True)
+    return work.with_options(result_storage=folder)
+
+
+def _key(context: TaskRunContext, arguments: dict[str, Any]) -> str:
+    """Name a step's result by its arguments; those that are part of the run are in the folder's name already."""
+    own = tuple(value for name, value in arguments.items() if name != "run" and value is not None)
+    return f"{context.task.fn.__name__}-{digest(own)}"
+
+
+def _worth_a_retry(_task: object, _run: object, state: State[Any]) -> bool:
+    """Retry what may pass: an unreachable registry or store, but never a lost race or a wrong input."""
+    return isinstance(state.data, RegistryError | StorageError) and not isinstance(state.data, ConflictError)

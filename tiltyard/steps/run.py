@@ -1,0 +1,174 @@
+"""One training run: what identifies it, and where its pieces lie."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tiltyard.data.contract import Contract, load_contract
+from tiltyard.data.dataset import DatasetRef
+from tiltyard.errors import ConflictError
+from tiltyard.evaluation.records import Scorecard, Verdict
+from tiltyard.project.environment import Workplace
+from tiltyard.project.loading import PROJECT_FILE, digest, load_project
+from tiltyard.project.model import Project, Section
+from tiltyard.project.provenance import code_digest
+
+
+class Assignment(Section):
+    """What a training run was asked to do.
+
+    Attributes:
+        project_file: The project file, absolute.
+        project: Its content, with the changes asked for this run.
+        contract: The data contract.
+        reason: Why the run was started, in a few words.
+    """
+
+    project_file: Path
+    project: Project
+    contract: Contract
+    reason: str = ""
+
+    @property
+    def workplace(self) -> Workplace:
+        """The folders and addresses in force."""
+        return Workplace(self.project_file)
+
+
+class TrainingRun(Assignment):
+    """An assignment on one state of the data.
+
+    Attributes:
+        dataset: The rows, as they were read.
+        key: Names project, data, configuration and code; the same key is the same run.
+    """
+
+    dataset: DatasetRef
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """Where everything that the run makes on this machine lies."""
+        return self.workplace.run_folder(self.key)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the run's files, its folder made."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+class TrainingOutcome(Section):
+    """How a training run ended.
+
+    Attributes:
+        project: Name of the project.
+        run_key: Names project, data, configuration and code.
+        version: Version of the registered model.
+        verdict: What the gate decided.
+        scorecard: What the challenger is worth.
+        champion_before: The champion it was compared with; None when there was none.
+        promoted: Whether it is champion by this run.
+        repeated: Whether an earlier run had already done all of it.
+        mlflow_run: The MLflow run with all evidence.
+        card: The model card on this machine.
+        report: The validation report on this machine.
+        finished: When, UTC.
+    """
+
+    project: str
+    run_key: str
+    version: str
+    verdict: Verdict
+    scorecard: Scorecard
+    champion_before: str | None
+    promoted: bool
+    repeated: bool = False
+    mlflow_run: str
+    card: Path
+    report: Path
+    finished: datetime
+
+
+def assign(project_file: Path, *, seconds: float | None, trials: int | None, reason: str) -> Assignment:
+    """Load a project and its contract, with the search budget of this run in place of the file's.
+
+    Args:
+        project_file: The project file or its folder.
+        seconds: Wall time of the search; the file's when None.
+        trials: Number of trials; the file's when None. Given alone, no time limit applies.
+        reason: Why the run was started.
+
+    Raises:
+        ProjectError: The project file or the contract is missing or wrong.
+    """
+    file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
+    project = load_project(file)
+    contract = load_contract(file.parent / project.data.contract)
+    if seconds is not None or trials is not None:
+        search = project.search.model_copy(update={"seconds": seconds, "trials": trials})
+        project = project.model_copy(update={"search": search})
+    return Assignment(project_file=file, project=project, contract=contract, reason=reason)
+
+
+def identify(assignment: Assignment, dataset: DatasetRef) -> TrainingRun:
+    """Name the run of an assignment on a dataset."""
+    configuration = digest((assignment.project, assignment.contract))
+    key = f"{dataset.fingerprint[:12]}-{configuration[:8]}-{code_digest()[:8]}"
+    return TrainingRun(
+        project_file=assignment.project_file,
+        project=assignment.project,
+        contract=assignment.contract,
+        reason=assignment.reason,
+        dataset=dataset,
+        key=key,
+    )
+
+
+@contextmanager
+def one_at_a_time(assignment: Assignment) -> Iterator[None]:
+    """Hold the project's training lock; it ends with the process, however that ends.
+
+    Raises:
+        ConflictError: Another training run of the project is under way on this machine.
+    """
+    home = assignment.workplace.home
+    home.mkdir(parents=True, exist_ok=True)
+    holder = home / "training.pid"
+    try:
+        with FileLock(home / "training.lock", timeout=0):
+            holder.write_text(str(os.getpid()))
+            yield
+    except Timeout:
+        raise ConflictError(
+            f"another training run of `{assignment.project.name}` is under way (process {holder.read_text()})",
+            where=str(home),
+            cure="Wait for it to end, or stop that process.",
+        ) from None
+
+
+_OUTCOME = "outcome.json"
+
+
+def conclude(run: TrainingRun, outcome: TrainingOutcome) -> TrainingOutcome:
+    """Remember how a run ended, so that the same run again redoes nothing."""
+    file = run.file(_OUTCOME)
+    draft = file.with_suffix(".part")
+    draft.write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
+    draft.replace(file)
+    return outcome
+
+
+def earlier_outcome(run: TrainingRun, *, promote: bool) -> TrainingOutcome | None:
+    """Return how the same run ended before, when nothing that is asked now is still to be done."""
+    file = run.folder / _OUTCOME
+    if not file.exists():
+        return None
+    outcome = TrainingOutcome.model_validate_json(file.read_bytes())
+    if promote and outcome.verdict.outcome == "promote" and not outcome.promoted:
+        return None
+    return outcome.model_copy(update={"repeated": True})
