@@ -20,7 +20,9 @@ class Environment(BaseSettings):
         tracking_uri: MLflow's tracking server; an SQLite file in `home` when unset.
     """
 
-    model_config = SettingsConfigDict(env_prefix="TILTYARD_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TILTYARD_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     home: Path | None = None
     store: str | None = None

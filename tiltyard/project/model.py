@@ -150,6 +150,7 @@ class SplitSection(Section):
     calibration: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rows that calibrate probabilities; 0.1 is taken when calibration is wanted and this is 0."""
     seed: int = 42
+    """Another seed, other parts."""
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> Self:
@@ -164,9 +165,13 @@ class Costs(Section):
     """What a wrong answer costs, for the choice of the decision threshold."""
 
     false_positive: Annotated[float, Field(ge=0)]
+    """Cost of saying yes where no is true."""
     false_negative: Annotated[float, Field(ge=0)]
+    """Cost of saying no where yes is true."""
     true_positive: float = 0.0
+    """Cost of a right yes; negative when it earns."""
     true_negative: float = 0.0
+    """Cost of a right no."""
 
 
 FAMILIES = (
@@ -186,7 +191,8 @@ class SearchSection(Section):
     """How models are tried."""
 
     families: tuple[str, ...] = ()
-    """Families that race; all that suit the data when left out."""
+    """Of `linear`, `svm`, `tree`, `forest`, `extra_trees`, `boosting`, `knn`, `mlp`, `dummy`, those that race; all that
+    suit the data when left out."""
     estimators: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = ()
     """Estimators of your own, `module:Class`; they race with the families."""
     sampler: Literal["race", "tpe", "random", "grid"] = "race"
@@ -208,6 +214,7 @@ class SearchSection(Section):
     threshold: Literal["accuracy", "f1", "precision", "recall"] | Costs | None = None
     """What the decision threshold is chosen for, on validation (binary only); 0.5 when left out."""
     seed: int = 42
+    """Same data, configuration and seed: same model, when `trials` alone limits the search."""
 
     @field_validator("families")
     @classmethod
