@@ -34,7 +34,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str) -> list[str]:
-        """Return the keys below a prefix, sorted."""
+        """Return the keys below a prefix, sorted: `a/b` holds `a/b/c` but not `a/bc`; empty for the whole store."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
