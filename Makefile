@@ -1,0 +1,90 @@
+# One vocabulary for a laptop, a hook and CI. `make` alone lists it.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install lock format check test test-all docs bench demo up down clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+NO_PYTHON := no Python 3.11, 3.12 or 3.13 with venv was found. Install one, or name it: make install PYTHON=/path/to/python
+USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PROJECT ?= .tiltyard/demo
+PORT ?= 8080
+READINESS := import urllib.request as web; web.urlopen("http://127.0.0.1:$(PORT)/health/ready", timeout=2)
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(READY) ## make .venv from requirements.lock; instant when it is there
+
+$(READY): requirements.lock pyproject.toml
+	@set -eu; \
+	if [ ! -x $(BIN)/python ]; then \
+	  for python in $(or $(PYTHON),python3.12 python3.13 python3.11 python3 python); do \
+	    if $$python -c '$(USABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then echo "make: $(NO_PYTHON)" >&2; exit 1; fi; \
+	  $$found -m venv .venv; \
+	fi; \
+	if [ ! -x $(BIN)/uv ]; then \
+	  awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > .venv/uv.txt; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; \
+	fi
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)
+
+lock: $(READY) ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --extra dev pyproject.toml --output-file requirements.lock
+
+format: $(READY) ## mend what can be mended by itself
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+check: $(READY) ## format, lint, import laws, types
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+	$(BIN)/mypy
+
+test: check ## everything that must pass before a change lands
+	$(PYTEST) -m "not exhaustive"
+
+test-all: check ## the slow and thorough tests too
+	$(PYTEST)
+
+docs: $(READY) ## write the generated pages of docs/ again
+	$(BIN)/python docs/generate.py
+
+bench: $(READY) ## run the benchmarks; each prints a table
+	@set -eu; for script in benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+demo: $(READY) ## champion, promotion, refusal and answers over HTTP, on a real table
+	$(BIN)/python examples/demo.py
+
+up: $(READY) ## serve the champion of PROJECT (the demo's by default) in the background, on PORT
+	@set -eu; \
+	if [ ! -f $(PROJECT)/tiltyard.yaml ]; then \
+	  echo "make: no project in $(PROJECT). Run make demo first, or name one: make up PROJECT=/path" >&2; exit 1; fi; \
+	pid=$(PROJECT)/.tiltyard/server.pid; log=$(PROJECT)/.tiltyard/server.log; mkdir -p $(PROJECT)/.tiltyard; \
+	if [ -f $$pid ] && kill -0 "$$(cat $$pid)" 2>/dev/null; then echo "already up, process $$(cat $$pid)"; exit 0; fi; \
+	nohup $(BIN)/tiltyard serve --project $(PROJECT) --port $(PORT) >$$log 2>&1 & echo $$! > $$pid; \
+	tries=0; until $(BIN)/python -c '$(READINESS)' 2>/dev/null; do \
+	  tries=$$((tries + 1)); \
+	  if [ $$tries -gt 120 ] || ! kill -0 "$$(cat $$pid)" 2>/dev/null; then cat $$log >&2; rm -f $$pid; exit 1; fi; \
+	  sleep 0.5; \
+	done; \
+	echo "up: http://127.0.0.1:$(PORT)/v1/models  (log: $$log; stop: make down)"
+
+down: ## stop what `make up` started
+	@set -eu; pid=$(PROJECT)/.tiltyard/server.pid; \
+	if [ ! -f $$pid ]; then echo "nothing is up in $(PROJECT)"; exit 0; fi; \
+	if kill "$$(cat $$pid)" 2>/dev/null; then \
+	  tries=0; while kill -0 "$$(cat $$pid)" 2>/dev/null && [ $$tries -lt 60 ]; do tries=$$((tries + 1)); sleep 0.5; done; \
+	fi; \
+	rm -f $$pid; echo "down"
+
+clean: ## remove the environment, caches and the demo
+	rm -rf .venv .tiltyard .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
