@@ -1,0 +1,197 @@
+"""The runtime: a verified bundle that answers. onnxruntime and numpy only; no code comes from the model."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tiltyard.bundle.encoder import Encoder
+from tiltyard.bundle.golden import Golden
+from tiltyard.bundle.manifest import CONTRACT, ENCODER, GOLDEN, GRAPH, BundleFiles, parse_section, read_bundle
+from tiltyard.bundle.model import Columns, Predictions
+from tiltyard.bundle.wire import refuse_external_data
+from tiltyard.data.contract import Contract, Level
+from tiltyard.errors import BundleError
+from tiltyard.project.metrics import Task
+
+INPUT = "rows"
+PROBABILITIES = "probabilities"
+VALUES = "values"
+"""Names of the graph's input (float32, n by features) and of its one output (float64, n by classes, or n)."""
+
+BATCH_ROWS = 4096
+"""Rows that go through the graph at once: bounds the memory of a large batch."""
+
+
+class GraphSession:
+    """An ONNX graph of the bundle's form, on one thread.
+
+    Args:
+        graph: Content of the ONNX file.
+        features: Columns of the matrix.
+        task: Decides what the output is.
+        classes: Number of probability columns; ignored for regression.
+
+    Raises:
+        BundleError: The graph cannot be loaded, is not self-contained, or has another input or output.
+    """
+
+    def __init__(self, graph: bytes, *, features: int, task: Task, classes: int) -> None:
+        refuse_external_data(graph)
+        self._classes = classes if task.is_classification else None
+        self._outputs = [PROBABILITIES if task.is_classification else VALUES]
+        try:
+            self._session = onnxruntime.InferenceSession(graph, _options(), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base class but Exception
+            raise BundleError(f"onnxruntime refuses `{GRAPH}`: {_first_line(error)}") from error
+        self._check_signature(features)
+
+    def predict(self, matrix: NDArray[np.float32]) -> Predictions:
+        """Answer for an encoded table, float32, shape (n, features)."""
+        if len(matrix) <= BATCH_ROWS:
+            return self._wrap(self._run(matrix) if len(matrix) else self._nothing())
+        starts = range(0, len(matrix), BATCH_ROWS)
+        return self._wrap(np.concatenate([self._run(matrix[start : start + BATCH_ROWS]) for start in starts]))
+
+    def _run(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        answer: NDArray[np.float64] = self._session.run(self._outputs, {INPUT: matrix})[0]
+        return answer
+
+    def _nothing(self) -> NDArray[np.float64]:
+        return np.empty(0 if self._classes is None else (0, self._classes))
+
+    def _wrap(self, answer: NDArray[np.float64]) -> Predictions:
+        return Predictions(values=answer) if self._classes is None else Predictions(probabilities=answer)
+
+    def _check_signature(self, features: int) -> None:
+        inputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_inputs()]
+        outputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_outputs()]
+        wanted_inputs = [(INPUT, "tensor(float)", [features])]
+        wanted_outputs = [(self._outputs[0], "tensor(double)", [] if self._classes is None else [self._classes])]
+        for found, wanted in ((inputs, wanted_inputs), (outputs, wanted_outputs)):
+            if found != wanted:
+                raise BundleError(f"`{GRAPH}` has {found} where {wanted} belongs", cure="Build the bundle again.")
+
+
+class Runtime:
+    """A model that answers: encoder and graph of one verified bundle.
+
+    Attributes:
+        manifest: The bundle's manifest.
+        contract: The data contract of its project.
+        encoder: Columns → matrix.
+        golden: Rows with expected answers.
+        classes: Classes in the order of the probabilities; empty for regression.
+        threshold: Decision threshold of the positive class.
+
+    Example:
+        >>> runtime = Runtime.load(folder)                                  # doctest: +SKIP
+        >>> predictions = runtime.predict({"age": np.array([41.0])})        # doctest: +SKIP
+        >>> runtime.labels(predictions)                                     # doctest: +SKIP
+        ['no']
+    """
+
+    def __init__(self, files: BundleFiles) -> None:
+        self.manifest = files.manifest
+        self.contract = parse_section(Contract, files.contents[CONTRACT], where=CONTRACT)
+        self.encoder = parse_section(Encoder, files.contents[ENCODER], where=ENCODER)
+        self.golden = parse_section(Golden, files.contents[GOLDEN], where=GOLDEN)
+        self.classes: tuple[Level, ...] = self.manifest.classes
+        self.threshold = self.manifest.threshold
+        self._check_agreement()
+        self._session = GraphSession(
+            files.contents[GRAPH],
+            features=len(self.encoder.features),
+            task=self.manifest.task,
+            classes=len(self.classes),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "Runtime":
+        """Load a bundle.
+
+        Args:
+            folder: The bundle; every file is verified before it is used.
+
+        Raises:
+            BundleError: The bundle is damaged or not what it claims to be; names the file.
+        """
+        return cls(read_bundle(folder))
+
+    def predict(self, columns: Columns) -> Predictions:
+        """Answer for a typed table.
+
+        Args:
+            columns: One array of length n per feature column of the contract.
+
+        Returns:
+            Probabilities, float64 (n, classes), or values, float64 (n,).
+        """
+        return self._session.predict(self.encoder.encode(columns))
+
+    def labels(self, predictions: Predictions) -> list[Level]:
+        """Return the class of every row, by the bundle's threshold."""
+        return [self.classes[code] for code in predictions.labels(self.threshold).tolist()]
+
+    def golden_difference(self) -> float:
+        """Replay the golden rows; return the largest difference, relative to max(1, |expected|).
+
+        It also warms the session. NaN stands for an answer that is not finite.
+        """
+        answers = self.predict(self.golden.table(self.encoder)).array.reshape(len(self.golden.labels), -1)
+        return relative_difference(answers, self.golden.answers)
+
+    def single_row_latency(self, repeats: int = 200) -> float:
+        """Return the median time of answering one row, in milliseconds, over the golden rows in turn."""
+        table = self.golden.table(self.encoder)
+        rows = len(self.golden.labels)
+        singles = [{name: values[row : row + 1] for name, values in table.items()} for row in range(rows)]
+        times = []
+        for turn in range(repeats):
+            start = time.perf_counter()
+            self.predict(singles[turn % rows])
+            times.append(time.perf_counter() - start)
+        return float(np.median(times)) * 1e3
+
+    def _check_agreement(self) -> None:
+        """Refuse a bundle whose parts are not of one model."""
+        kinds = {column.name: column.kind for column in self.contract.features}
+        for encoding in self.encoder.columns:
+            if kinds.get(encoding.column) is not encoding.kind:
+                raise BundleError(
+                    f"`{ENCODER}` reads `{encoding.column}` as {encoding.kind}, the contract does not",
+                    cure="Build the bundle again.",
+                )
+            if len(self.golden.columns.get(encoding.column, ())) != len(self.golden.labels):
+                raise BundleError(f"`{GOLDEN}` has no full column `{encoding.column}`", cure="Build the bundle again.")
+        if self.contract.task is not self.manifest.task:
+            raise BundleError(
+                f"the contract is of a {self.contract.task} task, the manifest of a {self.manifest.task} one"
+            )
+
+
+def relative_difference(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
+    """Return the largest |got - wanted| / max(1, |wanted|); NaN when anything is not finite.
+
+    Example:
+        >>> relative_difference(np.array([0.5, 102.0]), np.array([0.5, 100.0]))
+        0.02
+    """
+    if got.shape != wanted.shape or not (np.isfinite(got).all() and np.isfinite(wanted).all()):
+        return float("nan")
+    return float((np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))).max(initial=0.0))
+
+
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
