@@ -1,0 +1,143 @@
+"""The final fit: what the search found, fitted on all rows that may be learnt from."""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from threadpoolctl import threadpool_limits
+
+from tiltyard.bundle.encoder import Encoder
+from tiltyard.bundle.model import FittedModel
+from tiltyard.data.contract import Contract
+from tiltyard.errors import TiltyardError, TrainingError
+from tiltyard.project.model import SearchSection
+from tiltyard.training.families import facts_of, family_named
+from tiltyard.training.family import fit_pipeline, predict
+from tiltyard.training.problem import Indices, Problem, SearchResult
+from tiltyard.training.threshold import choose_threshold
+
+MORE_ROWS = 1.1
+"""Boosting iterations grow by a tenth where the final fit has more rows than a fold had."""
+
+
+@dataclass(frozen=True)
+class FitRows:
+    """Which rows serve which purpose; row numbers of the problem's matrix.
+
+    Attributes:
+        train: Learnt from.
+        validation: Learnt from too in the final model; the threshold is chosen on them by a model that has not
+            seen them.
+        calibration: Recalibrate probabilities; learnt from by no model. Empty when no calibration is wanted.
+    """
+
+    train: Indices
+    validation: Indices
+    calibration: Indices
+
+    @property
+    def learnt(self) -> Indices:
+        """Rows of the final fit."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+
+def fit(
+    problem: Problem, result: SearchResult, *, contract: Contract, settings: SearchSection, rows: FitRows
+) -> FittedModel:
+    """Fit what a search found on training and validation rows, with all cores.
+
+    Args:
+        problem: The problem that was searched.
+        result: What the search found.
+        contract: Contract of the table.
+        settings: For calibration and threshold.
+        rows: Which rows serve which purpose.
+
+    Returns:
+        The model, calibrated and with its threshold where the project asks for them.
+
+    Raises:
+        TrainingError: The estimator fails on these rows, or there are no rows for calibration or threshold.
+    """
+    with threadpool_limits(_cores()):
+        return FittedModel(
+            task=problem.task,
+            classes=contract.classes,
+            encoder=Encoder.of(contract),
+            estimator=_estimator(problem, result, settings, rows.learnt, rows.calibration),
+            threshold=_threshold(problem, result, settings, rows),
+            family=result.family,
+            parameters=dict(result.parameters),
+        )
+
+
+def fit_baseline(problem: Problem, *, contract: Contract, rows: Indices) -> FittedModel:
+    """Fit the model that any other must beat: class frequencies, or the mean.
+
+    Args:
+        problem: The problem.
+        contract: Contract of the table.
+        rows: Rows to learn from.
+    """
+    return FittedModel(
+        task=problem.task,
+        classes=contract.classes,
+        encoder=Encoder.of(contract),
+        estimator=_fit_family(problem, "dummy", {}, None, rows),
+        family="dummy",
+    )
+
+
+def _threshold(problem: Problem, result: SearchResult, settings: SearchSection, rows: FitRows) -> float:
+    """Return the decision threshold, chosen by a model that never saw the rows it is chosen on."""
+    if settings.threshold is None or problem.classes != 2:
+        return 0.5
+    if not len(rows.validation):
+        raise TrainingError(
+            "there are no validation rows to choose the threshold on",
+            cure="Give `split.validation` a share of the rows.",
+        )
+    model = _estimator(problem, result, settings, rows.train, rows.calibration)
+    answer = predict(model, problem.matrix[rows.validation], problem.classes)
+    y = np.asarray(problem.y[rows.validation], dtype=np.int64)
+    return choose_threshold(y, answer.array[:, 1], settings.threshold)
+
+
+def _estimator(
+    problem: Problem, result: SearchResult, settings: SearchSection, learnt: Indices, calibration: Indices
+) -> Any:
+    """Fit on some rows, and calibrate on others when that is asked for."""
+    fold_rows = len(problem.folds[0][0])
+    iterations = result.iterations
+    if iterations is not None and len(learnt) > fold_rows:
+        iterations = math.ceil(iterations * MORE_ROWS)
+    model = _fit_family(problem, result.family, dict(result.parameters), iterations, learnt)
+    if settings.calibration == "none":
+        return model
+    if not len(calibration):
+        raise TrainingError(
+            "there are no rows to calibrate probabilities on", cure="Give `split.calibration` a share of the rows."
+        )
+    calibrated = CalibratedClassifierCV(FrozenEstimator(model), method="sigmoid")
+    return calibrated.fit(problem.matrix[calibration], problem.y[calibration])
+
+
+def _fit_family(problem: Problem, name: str, parameters: Any, iterations: int | None, rows: Indices) -> Any:
+    facts = facts_of(problem, len(rows), threads=_cores())
+    family = family_named(name, problem)
+    try:
+        model = family.build(parameters, facts, iterations)
+        return fit_pipeline(family, model, problem.matrix[rows], problem.y[rows], facts)
+    except TiltyardError:
+        raise
+    except Exception as error:  # an own estimator may raise anything
+        raise TrainingError(f"`{name}` could not be fitted on {len(rows)} rows ({error})") from error
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
