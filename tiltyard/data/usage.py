@@ -1,0 +1,114 @@
+"""The contract as a project uses it: the project file decides what columns are for, the contract what they are."""
+
+import math
+
+from tiltyard.data.contract import Column, Contract, Kind, Level, Role
+from tiltyard.data.protect import coarser, keyed_hash, required_key
+from tiltyard.errors import ProjectError, did_you_mean
+from tiltyard.project.model import Coarsen, Project, Protection
+
+
+def in_use(contract: Contract, project: Project, key: str | None = None) -> Contract:
+    """Bring a contract in line with its project.
+
+    Roles come from the project (`target`, `time`, `ids`, `group`, `drop`, `split.column`), further missing texts and
+    the number format of the source are added, the positive class is put last, and protected columns are described
+    as they are after protection: dropped ones are gone, hashed ones are categories whose levels are hashes.
+
+    Args:
+        contract: The contract as reviewed.
+        project: The project.
+        key: Key of the keyed hashes; needed only where a hashed category has levels.
+
+    Raises:
+        ProjectError: The project names a column or class that the contract does not know, or another task.
+    """
+    _check_names(contract, project)
+    if contract.task is not project.task.kind:
+        raise ProjectError(
+            f"`task.kind` is {project.task.kind} and the contract was made for {contract.task}",
+            cure="Make the contract again with `tiltyard init`, or correct `task.kind`.",
+        )
+    columns = []
+    for column in contract.columns:
+        protection = project.data.protect.get(column.name)
+        if protection != "drop":
+            used = column.model_copy(update={"role": _role(column.name, project)})
+            columns.append(_protected(used, protection, key))
+    return contract.model_copy(
+        update={
+            "columns": tuple(columns),
+            "classes": _classes(contract, project),
+            "missing": tuple(dict.fromkeys((*contract.missing, *project.data.missing))),
+            "numbers": _numbers(contract, project),
+        }
+    )
+
+
+def _check_names(contract: Contract, project: Project) -> None:
+    """Refuse names under `data` and `split` that are no columns of the contract, and a protected target."""
+    names = [column.name for column in contract.columns]
+    data = project.data
+    asked = [("data.target", data.target), ("data.time", data.time), ("data.group", data.group)]
+    asked += [("split.column", project.split.column)]
+    asked += [("data.ids", name) for name in data.ids] + [("data.drop", name) for name in data.drop]
+    for key, name in asked:
+        if name is not None and name not in names:
+            raise ProjectError(f"`{key}: {name}` is not a column of the contract", cure=did_you_mean(name, names))
+    if data.target in data.protect:
+        raise ProjectError(f"`data.protect` names the target `{data.target}`", cure="Leave the target in the clear.")
+
+
+def _role(name: str, project: Project) -> Role:
+    """Return what the project uses a column for."""
+    data = project.data
+    if name == data.target:
+        return Role.TARGET
+    if name in data.drop:
+        return Role.DROPPED
+    if name == data.time:
+        return Role.TIME
+    if name == data.group:
+        return Role.GROUP
+    if name == project.split.column:
+        return Role.PART
+    return Role.ID if name in data.ids else Role.FEATURE
+
+
+def _classes(contract: Contract, project: Project) -> tuple[Level, ...]:
+    """Return the classes with the positive one last."""
+    positive = project.task.positive
+    if positive is None:
+        return contract.classes
+    known = {str(level): level for level in contract.classes}
+    if str(positive) not in known:
+        cure = did_you_mean(str(positive), known)
+        raise ProjectError(f"`task.positive: {positive}` is not a class of the target", cure=cure)
+    last = known[str(positive)]
+    return (*(level for level in contract.classes if level != last), last)
+
+
+def _numbers(contract: Contract, project: Project) -> object:
+    """Return the number format, the source's own settings first."""
+    source = project.data.source
+    given = {"decimal": getattr(source, "decimal", None), "thousands": getattr(source, "thousands", None)}
+    return contract.numbers.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def _protected(column: Column, protection: Protection | None, key: str | None) -> Column:
+    """Describe a column as it is after protection."""
+    if protection == "hash":
+        levels = tuple(keyed_hash(column.name, level, required_key(key)) for level in column.levels)
+        plain = {"kind": Kind.CATEGORY, "minimum": None, "maximum": None, "time_format": "", "levels": levels}
+        return column.model_copy(update=plain)
+    if not isinstance(protection, Coarsen):
+        return column
+    if isinstance(protection.coarsen, str):
+        return column.model_copy(update={"time_format": ""})
+    width = protection.coarsen
+    edges = {
+        side: None if edge is None else coarser(edge, width)
+        for side, edge in (("minimum", column.minimum), ("maximum", column.maximum))
+    }
+    kind = Kind.NUMBER if math.floor(width) != width else column.kind
+    return column.model_copy(update={**edges, "kind": kind})
