@@ -1,1 +1,1 @@
-"""The serving room: champions answer over HTTP, in light workers beside a sidecar."""
+"""The serving room: workers that answer, a sidecar that fetches and verifies champions, a supervisor above both."""

@@ -1,0 +1,61 @@
+"""Answers: status, headers, JSON bytes; and the one shape of every error.
+
+An error is `{"error": {"what": …, "where": …, "cure": …}}`: what is wrong, the row and column or the path it concerns,
+and what to do. It never carries the payload back nor a trace.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tiltyard.errors import TiltyardError
+
+Headers = tuple[tuple[bytes, bytes], ...]
+LONGEST_TEXT = 300
+_JSON: Headers = ((b"content-type", b"application/json"),)
+_encoder = msgspec.json.Encoder()
+
+
+class Answer(NamedTuple):
+    """An HTTP answer before any transport.
+
+    Attributes:
+        status: HTTP status.
+        body: JSON.
+        headers: Lower-case names; the transport adds length and date.
+    """
+
+    status: int
+    body: bytes
+    headers: Headers = _JSON
+
+
+class RequestError(TiltyardError):
+    """A request that cannot be answered, with the HTTP status, and the headers, that say so."""
+
+    exit_code = 8
+    http_status = 400
+    headers: Headers = ()
+
+    @classmethod
+    def of(cls, status: int, what: str, *, where: str = "", cure: str = "", headers: Headers = ()) -> "RequestError":
+        """Return the error with its own status and headers."""
+        error = cls(what, where=where, cure=cure)
+        error.http_status, error.headers = status, headers
+        return error
+
+
+def json_answer(content: object, *, status: int = 200, headers: Headers = ()) -> Answer:
+    """Return an answer with `content` as JSON; non-finite numbers are never among it (see `handler`)."""
+    return Answer(status, _encoder.encode(content), _JSON + headers)
+
+
+def error_answer(error: TiltyardError, headers: Headers = ()) -> Answer:
+    """Return the answer of a failure, its texts cut so that no payload of any length travels back."""
+    content = {"what": shorten(error.what), "where": shorten(error.where), "cure": shorten(error.cure)}
+    return json_answer({"error": content}, status=error.http_status, headers=headers)
+
+
+def shorten(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return `text`, cut after `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

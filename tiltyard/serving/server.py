@@ -1,0 +1,224 @@
+"""The supervisor: binds the socket, starts workers and sidecar, starts again what dies, drains at the end.
+
+It answers no request and knows no model, so that nothing a request or a bundle does can take it down.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import tiltyard
+from tiltyard.errors import ServingError, UsageError
+from tiltyard.project.environment import Workplace
+from tiltyard.project.model import Section
+from tiltyard.serving.processes import start_log
+from tiltyard.serving.settings import Limits, SidecarSettings, WorkerSettings
+
+BACKLOG = 2048
+HEALTHY_SECONDS = 10.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
+STOP_SECONDS = 40.0
+"""After SIGTERM, when children are killed: longer than a worker's own grace."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    names: Sequence[str],
+    workplace: Workplace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    workers: int = 1,
+    poll_seconds: float = 2.0,
+    limits: Limits | None = None,
+    on_start: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
+
+    Args:
+        names: Registered models; each is answered for as soon as it has a champion.
+        workplace: Addresses of registry and store, and the home that holds plan and cache.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free one.
+        workers: Processes that answer.
+        poll_seconds: Pause between two looks at the registry.
+        limits: What a request may ask for.
+        on_start: Called with the server's address once it is bound.
+
+    Raises:
+        UsageError: No name, a name that is none, or no worker.
+        ServingError: The address cannot be listened on.
+    """
+    _check(names, workers, poll_seconds)
+    with listen(host, port) as listener:
+        start_log("server")
+        address = address_of(listener)
+        _log.info("listening on %s for %s", address, ", ".join(names))
+        if on_start is not None:
+            on_start(address)
+        folder = workplace.home / "serving"
+        plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
+        told = WorkerSettings(
+            names=tuple(names), plan=plan, socket=listener.fileno(), parent=os.getpid(), limits=limits or Limits()
+        )
+        sidecar = SidecarSettings(
+            names=tuple(names),
+            plan=plan,
+            cache=folder / "bundles",
+            project_file=workplace.project_file,
+            parent=os.getpid(),
+            poll_seconds=poll_seconds,
+        )
+        children = [Child("worker", told, _worker_environment(), listener.fileno()) for _ in range(workers)]
+        children.append(Child("sidecar", sidecar, _sidecar_environment(workplace)))
+        asyncio.run(_supervise(children, listener))
+
+
+def _check(names: Sequence[str], workers: int, poll_seconds: float) -> None:
+    """Refuse what cannot be served."""
+    if not names:
+        raise UsageError("there is no model to serve", cure="Name at least one project.")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"`{name}` is not the name of a project", cure="Lower case, digits, `-`, `_`.")
+    if workers < 1:
+        raise UsageError(f"{workers} workers cannot answer", cure="Start at least one.")
+    if not poll_seconds > 0:
+        raise UsageError(f"{poll_seconds} s is no pause between two looks at the registry", cure="Give 2, say.")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ServingError: The port is in use or not allowed, or the host is none of this machine's.
+    """
+    where = f"{host}:{port}"
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except PermissionError:
+        raise ServingError("this port is not allowed", where=where, cure="Take one above 1023.") from None
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == socket.errno.EADDRINUSE:
+            raise ServingError(
+                f"the port {port} is in use", where=where, cure="Stop the server there, or take another port."
+            ) from None
+        raise ServingError(f"cannot listen ({error})", where=where, cure="Check host and port.") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Child:
+    """One process that is started again whenever it ends.
+
+    Args:
+        role: `worker` or `sidecar`: a module of this room with a `main`.
+        settings: What it is told.
+        environment: Its environment variables.
+        inherited: File descriptor it shares.
+    """
+
+    def __init__(
+        self, role: str, settings: Section, environment: Mapping[str, str], inherited: int | None = None
+    ) -> None:
+        self._role = role
+        self._command = [sys.executable, "-P", "-m", f"tiltyard.serving.{role}", settings.model_dump_json()]
+        self._environment = dict(environment)
+        self._inherited = () if inherited is None else (inherited,)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def keep(self, stopping: asyncio.Event) -> None:
+        """Start the process, and again after each end with a growing pause, until `stopping`."""
+        pause = FIRST_PAUSE
+        while not stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                env=self._environment,
+                pass_fds=self._inherited,
+                start_new_session=True,
+            )
+            code = await self._process.wait()
+            if stopping.is_set():
+                return
+            lived = asyncio.get_running_loop().time() - began
+            pause = FIRST_PAUSE if lived > HEALTHY_SECONDS else min(2 * pause, LONGEST_PAUSE)
+            _log.error("the %s %d ended (%s); another starts", self._role, self._process.pid, _ending(code))
+            await _pause(stopping, pause)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Signal the process, if it is there."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+
+async def _supervise(children: Sequence[Child], listener: socket.socket) -> None:
+    """Keep the children until a signal, then let them drain; what does not end in time is killed."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    keeping = [asyncio.create_task(child.keep(stopping)) for child in children]
+    await stopping.wait()
+    _log.info("stopping: workers finish what has begun")
+    listener.close()
+    for child in children:
+        child.stop(signal.SIGTERM)
+    _, late = await asyncio.wait(keeping, timeout=STOP_SECONDS)
+    for child in children if late else ():
+        child.stop(signal.SIGKILL)
+    await asyncio.gather(*keeping)
+    _log.info("stopped")
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until `stopping`."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _ending(code: int) -> str:
+    """Say how a process ended."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _base_environment() -> dict[str, str]:
+    """Return this process's environment, with the same code on the children's path."""
+    code = str(Path(tiltyard.__file__).parents[1])
+    paths = [code, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+
+
+def _worker_environment() -> dict[str, str]:
+    """One thread a worker: its parallelism is the number of workers."""
+    return {**_base_environment(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _sidecar_environment(workplace: Workplace) -> dict[str, str]:
+    """The addresses in force, whether they came from the environment or not."""
+    settings = workplace.environment
+    addresses = {
+        "TILTYARD_HOME": str(workplace.home),
+        "TILTYARD_STORE": workplace.store,
+        "TILTYARD_S3_ENDPOINT": settings.s3_endpoint,
+        "TILTYARD_ACTOR": settings.actor,
+        "MLFLOW_TRACKING_URI": workplace.tracking_uri,
+    }
+    return {**_base_environment(), **{key: value for key, value in addresses.items() if value}}

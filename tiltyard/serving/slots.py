@@ -1,0 +1,111 @@
+"""Slots: model name → loaded version. A new version is loaded and warmed beside the old one, then put in its place.
+
+The table of slots is never changed, only replaced as a whole by one assignment; a request reads it once and keeps the
+slot it found, so that every answer is made, and labelled, by one version, and the old one finishes its requests.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from tiltyard.bundle.runtime import Runtime
+from tiltyard.data.contract import Level
+from tiltyard.errors import BundleError, TiltyardError
+from tiltyard.serving.plan import Plan, Refusal, SlotPlan
+from tiltyard.serving.settings import Limits
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One loaded version.
+
+    Attributes:
+        name: Model.
+        version: Version in the registry.
+        digest: Digest of the bundle.
+        since: When the version took the slot.
+        runtime: Answers for it.
+        classes: Classes as answered, in the order of the probabilities; empty for regression.
+        class_keys: The same as keys of the `probabilities` object.
+    """
+
+    name: str
+    version: int
+    digest: str
+    since: datetime
+    runtime: Runtime
+    classes: tuple[Level, ...]
+    class_keys: tuple[str, ...]
+
+
+Slots = Mapping[str, Slot]
+
+
+@dataclass(frozen=True)
+class Served:
+    """All that an answer depends on, beside the request.
+
+    Attributes:
+        names: Models this server is to answer for.
+        slots: Those it can answer for.
+        refused: Versions that failed their verification, by model.
+        limits: What a request may ask for.
+        draining: Whether the server is going away and clients should reconnect elsewhere.
+    """
+
+    names: tuple[str, ...]
+    slots: Slots = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    draining: bool = False
+
+
+def load_slot(name: str, plan: SlotPlan) -> Slot:
+    """Load a version and warm it with its golden rows.
+
+    Raises:
+        BundleError: The bundle is damaged, is not the planned one, or answers its golden rows differently here.
+    """
+    folder = Path(plan.bundle)
+    runtime = Runtime.load(folder)
+    if runtime.manifest.digest != plan.digest:
+        raise BundleError(
+            f"the bundle's digest is {runtime.manifest.digest} and not the planned {plan.digest}",
+            where=plan.bundle,
+            cure="Remove the folder: the sidecar fetches it again.",
+        )
+    difference = runtime.golden_difference()
+    if not difference <= runtime.manifest.parity.tolerance:
+        raise BundleError(
+            f"the golden rows come out {difference:g} away from what they should be",
+            where=plan.bundle,
+            cure="Train again, or roll back with `tiltyard rollback`.",
+        )
+    classes = tuple(runtime.classes)
+    return Slot(name, plan.version, plan.digest, plan.since, runtime, classes, tuple(str(level) for level in classes))
+
+
+def next_slots(current: Slots, plan: Plan, names: tuple[str, ...]) -> tuple[Slots, tuple[TiltyardError, ...]]:
+    """Load what the plan has and `current` has not.
+
+    Args:
+        current: Slots in use; those that stay are kept as they are.
+        plan: What should stand in the slots.
+        names: Models of this server; others in the plan are left alone.
+
+    Returns:
+        The new table, and why versions could not be loaded: their models keep the slot they had.
+    """
+    slots = dict(current)
+    problems: list[TiltyardError] = []
+    for name in names:
+        planned, held = plan.models.get(name), current.get(name)
+        if planned is None or (held and (held.version, held.digest) == (planned.version, planned.digest)):
+            continue
+        try:
+            slots[name] = load_slot(name, planned)
+        except TiltyardError as error:
+            problems.append(error)
+    return MappingProxyType(slots), tuple(problems)

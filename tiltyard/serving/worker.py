@@ -1,0 +1,157 @@
+"""A worker: one process that answers requests, on a socket it inherits, with the versions the plan names.
+
+It imports none of MLflow, Prefect, scikit-learn and pandas, and asks no registry and no network: all it needs is the
+plan file and the bundles in the local cache. Started by `tiltyard.serving.server` as
+`python -m tiltyard.serving.worker SETTINGS`.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import math
+import socket
+import sys
+import time
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from tiltyard.errors import ServingError
+from tiltyard.serving.asgi import App
+from tiltyard.serving.plan import Stamp, read_plan, stamp_of
+from tiltyard.serving.processes import orphaned, start_log
+from tiltyard.serving.settings import WorkerSettings
+from tiltyard.serving.slots import Served, next_slots
+
+LOOK_SECONDS = 0.1
+RETRY_SECONDS = 5.0
+GRACE_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75
+"""Longer than load balancers keep an idle connection (60 s as a rule), so that it is they who close it."""
+
+_log = logging.getLogger(__name__)
+
+
+class PlanFollower:
+    """Loads what the plan file says whenever the file has changed.
+
+    Args:
+        settings: Names and the plan's path.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._seen: Stamp | None = None
+        self._retry_at = math.inf
+
+    def due(self) -> bool:
+        """Whether the file has changed, or a version that could not be loaded deserves another try."""
+        return stamp_of(self._settings.plan) != self._seen or time.monotonic() >= self._retry_at
+
+    def load(self, served: Served) -> Served:
+        """Read the plan and load what is new beside what answers.
+
+        Args:
+            served: What answers now; left as it is.
+
+        Returns:
+            What should answer from now on: versions that could not be loaded leave their models' slots as they were.
+        """
+        self._seen, self._retry_at = stamp_of(self._settings.plan), math.inf
+        try:
+            plan = read_plan(self._settings.plan)
+        except ServingError as error:
+            _log.error("%s", error)
+            return served
+        slots, problems = next_slots(served.slots, plan, served.names)
+        for problem in problems:
+            _log.error("%s", problem)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+        return dataclasses.replace(served, slots=slots, refused=plan.refused)
+
+
+class Worker(uvicorn.Server):
+    """uvicorn that follows the plan, with a gentler end.
+
+    On SIGTERM it goes on accepting for a moment, tells clients on open connections to reconnect elsewhere and load
+    balancers that it is not ready, and only then closes the socket and finishes what has begun.
+
+    Args:
+        config: uvicorn's configuration, around `app`.
+        app: Its `served` is replaced, as a whole, when the plan changes.
+        settings: What the supervisor told.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: App, settings: WorkerSettings) -> None:
+        super().__init__(config)
+        self._app = app
+        self._settings = settings
+        self._follower = PlanFollower(settings)
+        self._signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # what the signal module calls
+        """Begin to drain at the next look; a second signal ends the grace."""
+        self._signals += 1
+        self.should_exit = self._signals > 1
+
+    async def run_until_drained(self, listener: socket.socket) -> None:
+        """Load the plan, then answer until a signal, or the loss of the supervisor, ends it."""
+        self._swap(self._follower.load(self._app.served))
+        looking = asyncio.create_task(self._look())
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            looking.cancel()
+
+    async def _look(self) -> None:
+        """Follow the plan until it is time to drain."""
+        while not self._signals and not orphaned(self._settings.parent):
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._follower.due():
+                self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
+        _log.info("draining")
+        self._app.served = dataclasses.replace(self._app.served, draining=True)
+        await asyncio.sleep(self._settings.drain_seconds)
+        self.should_exit = True
+
+    def _swap(self, served: Served) -> None:
+        """Put what was loaded in the place of what answers: the one assignment."""
+        before, self._app.served = self._app.served, served
+        for name, slot in served.slots.items():
+            if before.slots.get(name) is not slot:
+                _log.info("`%s` answers with version %d", name, slot.version)
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker.
+
+    Args:
+        arguments: One: the settings as JSON.
+    """
+    settings = WorkerSettings.model_validate_json(arguments[0])
+    start_log("worker")
+    app = App(Served(names=settings.names, limits=settings.limits))
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    worker = Worker(config, app, settings)
+    with (
+        socket.socket(fileno=settings.socket) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(worker.run_until_drained(listener))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
