@@ -14,6 +14,7 @@ from tiltyard.data.rows import array_to_rows
 from tiltyard.serving.answers import RequestError, shorten
 
 _EXAMPLE = 'Send {"rows": [{"column": value}]} or {"features": [value, …]}.'
+_NO_NAN = "Write null for a missing value: NaN and Infinity are no JSON."
 _PATH = re.compile(r"(?P<what>.*) - at `(?P<where>.*)`")
 
 
@@ -72,14 +73,20 @@ def _rows_of(request: PredictRequest, contract: Contract, most_rows: int) -> Seq
     rows, features = request.rows, request.features
     if isinstance(rows, list) and isinstance(features, list):
         raise RequestError("`rows` and `features` exclude each other", cure=_EXAMPLE)
-    table = rows if isinstance(rows, list) else features
-    if not isinstance(table, list):
+    if isinstance(rows, list):
+        _limit(len(rows), most_rows)
+        return rows
+    if not isinstance(features, list):
         raise RequestError("there is neither `rows` nor `features`", cure=_EXAMPLE)
-    count = len(table) if isinstance(rows, list) or isinstance(next(iter(table), None), list) else 1
-    if count > most_rows:
-        cure = f"Send at most {most_rows} in one request; `tiltyard predict` answers whole tables."
+    _limit(len(features) if isinstance(next(iter(features), None), list) else 1, most_rows)
+    return array_to_rows(features, contract) if features else []
+
+
+def _limit(count: int, most: int) -> None:
+    """Refuse more rows than the server answers at once."""
+    if count > most:
+        cure = f"Send at most {most} in one request; `tiltyard predict` answers whole tables."
         raise RequestError.of(413, f"{count} rows are too many", cure=cure)
-    return rows if isinstance(rows, list) or not table else array_to_rows(table, contract)
 
 
 def _misshapen(message: str) -> RequestError:
@@ -91,9 +98,7 @@ def _misshapen(message: str) -> RequestError:
 
 def _malformed(message: str) -> RequestError:
     """Explain a body that is not JSON; msgspec's sentences hold a position and no values."""
-    cure = (
-        "Write null for a missing value: NaN and Infinity are no JSON." if "invalid character" in message else _EXAMPLE
-    )
+    cure = _NO_NAN if "invalid character" in message else _EXAMPLE
     return RequestError(f"the body is not valid JSON: {_lower(message)}", cure=cure)
 
 

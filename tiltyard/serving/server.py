@@ -4,13 +4,14 @@ It answers no request and knows no model, so that nothing a request or a bundle 
 """
 
 import asyncio
+import errno
 import logging
 import os
 import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tiltyard
@@ -40,7 +41,6 @@ def serve(
     workers: int = 1,
     poll_seconds: float = 2.0,
     limits: Limits | None = None,
-    on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
 
@@ -52,7 +52,6 @@ def serve(
         workers: Processes that answer.
         poll_seconds: Pause between two looks at the registry.
         limits: What a request may ask for.
-        on_start: Called with the server's address once it is bound.
 
     Raises:
         UsageError: No name, a name that is none, or no worker.
@@ -61,10 +60,7 @@ def serve(
     _check(names, workers, poll_seconds)
     with listen(host, port) as listener:
         start_log("server")
-        address = address_of(listener)
-        _log.info("listening on %s for %s", address, ", ".join(names))
-        if on_start is not None:
-            on_start(address)
+        _log.info("listening on %s for %s", address_of(listener), ", ".join(names))
         folder = workplace.home / "serving"
         plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
         told = WorkerSettings(
@@ -109,7 +105,7 @@ def listen(host: str, port: int) -> socket.socket:
     except PermissionError:
         raise ServingError("this port is not allowed", where=where, cure="Take one above 1023.") from None
     except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == socket.errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise ServingError(
                 f"the port {port} is in use", where=where, cure="Stop the server there, or take another port."
             ) from None
@@ -216,9 +212,10 @@ def _sidecar_environment(workplace: Workplace) -> dict[str, str]:
     settings = workplace.environment
     addresses = {
         "TILTYARD_HOME": str(workplace.home),
-        "TILTYARD_STORE": workplace.store,
+        "TILTYARD_STORE": settings.store,
         "TILTYARD_S3_ENDPOINT": settings.s3_endpoint,
         "TILTYARD_ACTOR": settings.actor,
-        "MLFLOW_TRACKING_URI": workplace.tracking_uri,
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
     }
-    return {**_base_environment(), **{key: value for key, value in addresses.items() if value}}
+    others = {key: value for key, value in _base_environment().items() if key not in addresses}
+    return others | {key: value for key, value in addresses.items() if value}

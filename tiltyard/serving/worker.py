@@ -146,10 +146,8 @@ def main(arguments: list[str]) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     worker = Worker(config, app, settings)
-    with (
-        socket.socket(fileno=settings.socket) as listener,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
+    listener = socket.socket(fileno=settings.socket)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.run_until_drained(listener))
 
 
