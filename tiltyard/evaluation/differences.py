@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm
 from scipy.stats import t as student
 
-from tiltyard.evaluation.bootstrap import RESAMPLES, Bca
+from tiltyard.evaluation.bootstrap import Bca
 from tiltyard.evaluation.intervals import Judged
 from tiltyard.evaluation.ranking import placements
 from tiltyard.evaluation.terms import Floats, Labels
@@ -100,16 +100,16 @@ class BootstrapDifference:
     """A difference by the paired BCa bootstrap.
 
     Attributes:
+        method: The test, in words.
         value: The difference.
         standard_error: Standard deviation over the resamples.
         bca: The bootstrap distribution.
-        method: The test, in words.
     """
 
+    method: str
     value: float
     standard_error: float
     bca: Bca
-    method: str = f"paired BCa bootstrap, {RESAMPLES:,} resamples"
 
     def quantile(self, level: float) -> float:
         """Return the end of the one-sided interval at a level."""

@@ -13,6 +13,8 @@ intervals that overlap say little. One test per kind of metric:
 With clusters, accuracy and ROC-AUC go by the jackknife over clusters too.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -66,7 +68,8 @@ def _bootstrapped(metric: str, challenger: Judged, champion: Judged, sign: int, 
     draws = sign * (ours.combine(sums[:, :width]) - theirs.combine(sums[:, width:]))
     knife: Jackknife = challenger.jackknife(metric) - champion.jackknife(metric)
     knife = knife if sign > 0 else -knife
-    return BootstrapDifference(knife.value, float(np.nanstd(draws, ddof=1)), Bca.of(draws, knife))
+    method = "paired BCa bootstrap" + (f", {challenger.units.count:,} clusters" if challenger.units.clustered else "")
+    return BootstrapDifference(method, knife.value, float(np.nanstd(draws, ddof=1)), Bca.of(draws, knife))
 
 
 def _two_rankings(judged: Judged) -> bool:
@@ -87,6 +90,38 @@ def _difference(metric: str, challenger: Judged, champion: Judged, seed: int) ->
     if metric in _BOOTSTRAPPED and units.count >= FEWEST_FOR_BOOTSTRAP:
         return _bootstrapped(metric, challenger, champion, sign, seed)
     return _jackknifed(metric, challenger, champion, sign)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two models that answered the same rows.
+
+    Attributes:
+        metric: What they are compared by.
+        challenger: Its answers.
+        champion: Those of the model to beat, on the same rows and classes.
+        alpha: One-sided error rate.
+        seed: Seed of the bootstrap, where one is needed.
+    """
+
+    metric: str
+    challenger: Judged
+    champion: Judged
+    alpha: float = 0.05
+    seed: int = 0
+
+    def take(self, rows: NDArray[np.int64]) -> "Contest":
+        """Return the contest on some of the rows."""
+        return replace(self, challenger=self.challenger.take(rows), champion=self.champion.take(rows))
+
+    def decide(self) -> Comparison | None:
+        """Compare the two; None when the metric or its error is not defined on these rows."""
+        units = self.challenger.units
+        scores = self.challenger.score(self.metric), self.champion.score(self.metric)
+        if units.count < 2 or not np.isfinite(scores).all():
+            return None
+        difference = _difference(self.metric, self.challenger, self.champion, self.seed)
+        return _record(self, scores, difference) if np.isfinite(difference.standard_error) else None
 
 
 def compare(  # noqa: PLR0913  # the two models, the rows and the error rate are all one comparison has
@@ -116,31 +151,40 @@ def compare(  # noqa: PLR0913  # the two models, the rows and the error rate are
         The comparison, positive for a better challenger; None when the metric or its error is not defined on these
         rows (one class only, fewer than two independent units).
     """
+    return contest(
+        metric, y, challenger, champion, thresholds=thresholds, groups=groups, alpha=alpha, seed=seed
+    ).decide()
+
+
+def contest(  # noqa: PLR0913  # as for `compare`
+    metric: str,
+    y: Labels,
+    challenger: Predictions,
+    champion: Predictions,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+    groups: NDArray[np.int64] | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+) -> Contest:
+    """Return two models on the same rows, ready to be compared as a whole and by slices; arguments as `compare`."""
     units = Units.of(len(y), groups)
     ours, theirs = Judged(y, challenger, thresholds[0], units), Judged(y, champion, thresholds[1], units)
-    scores = ours.score(metric), theirs.score(metric)
-    if units.count < 2 or not np.isfinite(scores).all():
-        return None
-    difference = _difference(metric, ours, theirs, seed)
-    if not np.isfinite(difference.standard_error):
-        return None
-    return _record(metric, units, scores, difference, alpha)
+    return Contest(metric, ours, theirs, alpha, seed)
 
 
-def _record(metric: str, units: Units, scores: tuple[float, float], difference: Difference, alpha: float) -> Comparison:
+def _record(contest: Contest, scores: tuple[float, float], difference: Difference) -> Comparison:
     better, worse = difference.p_values
-    value, error = difference.value, difference.standard_error
+    value, error, alpha = difference.value, difference.standard_error, contest.alpha
     return Comparison(
-        metric=metric,
+        metric=contest.metric,
         method=difference.method,
-        rows=len(units.codes),
-        units=units.count,
+        rows=len(contest.challenger.y),
+        units=contest.challenger.units.count,
         challenger=scores[0],
         champion=scores[1],
         difference=Estimate(
-            value=value,
-            low=min(value, difference.quantile(0.025)),
-            high=max(value, difference.quantile(0.975)),
+            value=value, low=min(value, difference.quantile(0.025)), high=max(value, difference.quantile(0.975))
         ),
         standard_error=error,
         alpha=alpha,

@@ -144,7 +144,7 @@ class Evidence(Section):
         champion: Version of the champion to beat; None when there is none.
         comparison: Challenger against champion on rows that neither was trained on; None without a champion or when
             they cannot be compared.
-        comparable_rows: Rows that neither was trained on, also when they are too few to compare.
+        comparable_rows: Rows that neither was trained on, where they could not be compared.
         baseline: Challenger against the constant answer of a model that knows nothing, for a first champion.
         slices: Challenger against champion by group of rows.
         guards: Further comparisons that must not show a loss, such as the Brier score beside accuracy.
@@ -162,6 +162,11 @@ class Evidence(Section):
     champion_mode: Literal["first", "superiority", "non_inferiority"] | None = None
     latency_ms: float | None = None
     size_bytes: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows that neither model was trained on."""
+        return self.comparison.rows if self.comparison else self.comparable_rows
 
 
 class Check(Section):
