@@ -53,6 +53,10 @@ class Ledger:
         self._clock = clock
         self._known: dict[int, Entry] = {}
 
+    def now(self) -> datetime:
+        """Return the present moment by the ledger's clock."""
+        return self._clock()
+
     def append(
         self,
         kind: Kind,
