@@ -24,7 +24,7 @@ from tiltyard.project.model import (
     SplitSection,
     TaskSection,
 )
-from tiltyard.project.yamlfile import parse_yaml
+from tiltyard.project.yamlfile import dump_yaml, parse_yaml
 
 SMALL = {"name": "churn", "task": {"kind": "binary"}, "data": {"source": "a.csv", "target": "y"}}
 
@@ -69,7 +69,7 @@ def _refusal(call: Callable[[], object]) -> str | None:
 
 @given(projects())
 def test_a_project_survives_yaml(project: Project) -> None:
-    text = yaml.safe_dump(project.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+    text = dump_yaml(project.model_dump(mode="json"))
     again = parse_model(Project, parse_yaml(text, where="f"), where="f")
     assert again == project
     assert digest(again) == digest(project)
@@ -93,6 +93,16 @@ def test_any_content_is_a_project_or_a_sentence(content: object) -> None:
 def test_any_text_is_a_mapping_or_a_project_error(text: str) -> None:
     message = _refusal(lambda: parse_yaml(text, where="f"))
     assert message is None or message.startswith("f:")
+
+
+numerals = st.text("0123456789.eE+-_:oxyn", min_size=1, max_size=6)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | numerals
+
+
+@given(st.dictionaries(words | numerals, st.recursive(scalars | words | st.text(max_size=20), st.lists, max_leaves=5)))
+def test_whatever_is_written_is_read_back(content: dict[str, object]) -> None:
+    content = {"first": 1, **content}
+    assert parse_yaml(dump_yaml(content), where="f") == content
 
 
 @pytest.mark.parametrize(

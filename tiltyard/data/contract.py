@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import model_validator
 
 from tiltyard.errors import DataError, did_you_mean
 from tiltyard.project.loading import digest, parse_model, read_yaml
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import Section
+from tiltyard.project.yamlfile import dump_yaml
 
 Level = str | int | float | bool
 
@@ -154,4 +154,4 @@ def load_contract(path: Path) -> Contract:
 def dump_contract(contract: Contract) -> str:
     """Write a contract as YAML that a person can review; `load_contract` reads it back unchanged."""
     content = contract.model_dump(mode="json", exclude_defaults=True)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    return dump_yaml(content)

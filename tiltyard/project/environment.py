@@ -1,5 +1,7 @@
 """Where things run: read from the environment, never from the project file."""
 
+import getpass
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -52,6 +54,11 @@ class Workplace:
         return self.environment.store or str(self.home / "store")
 
     @property
+    def cache(self) -> Path:
+        """Folder of local copies of remote objects."""
+        return self.home / "cache"
+
+    @property
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry address."""
         return self.environment.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
@@ -60,6 +67,14 @@ class Workplace:
     def artifact_root(self) -> str:
         """Where the embedded MLflow keeps artifacts; a tracking server has its own."""
         return (self.home / "mlartifacts").as_uri()
+
+    @property
+    def actor(self) -> str:
+        """Who acts: `TILTYARD_ACTOR`, else the login name, else the user's number."""
+        try:
+            return self.environment.actor or getpass.getuser()
+        except (KeyError, OSError):  # a container's user need not have a name
+            return f"user {os.getuid()}"
 
     def run_folder(self, key: str) -> Path:
         """Folder of everything one training run makes on this machine."""

@@ -1,7 +1,7 @@
 """YAML as people mean it: no key twice, `yes` is a word, `1e-5` is a number, and every refusal names the line."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +40,44 @@ class _Loader(yaml.SafeLoader):
         return float(node.value)
 
 
-def _core_schema(loader: type[_Loader]) -> None:
-    """Replace the resolvers of booleans and numbers by those of YAML 1.2."""
-    replaced = {_BOOLEAN, _FLOAT, _INTEGER}
-    loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in replaced]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+class _Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, quoting every text that YAML 1.1 or 1.2 would read as something else."""
+
+
+_REPLACED = {_BOOLEAN, _FLOAT, _INTEGER}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor(_INTEGER, lambda _, node: int(node.value))
+_Loader.add_constructor(_FLOAT, _Loader.construct_finite)
+
+
+def _core_schema(side: type[_Loader | _Dumper]) -> None:
+    """Add the resolvers of booleans and numbers of YAML 1.2."""
     number = r"[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-    loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-    loader.add_implicit_resolver(_INTEGER, re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
-    loader.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{number})$"), list("-+.0123456789"))
-    loader.add_constructor(_INTEGER, lambda _, node: int(node.value))
-    loader.add_constructor(_FLOAT, loader.construct_finite)
+    side.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    side.add_implicit_resolver(_INTEGER, re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
+    side.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{number})$"), list("-+.0123456789"))
 
 
 _core_schema(_Loader)
+_core_schema(_Dumper)
+
+
+def dump_yaml(content: Mapping[str, Any]) -> str:
+    """Write a mapping as YAML that a person can review and `parse_yaml` reads back unchanged.
+
+    Args:
+        content: Mappings, lists and scalars; numbers finite.
+
+    Example:
+        >>> print(dump_yaml({"levels": ["08", "yes", "1e5", "blue"]}), end="")
+        levels: ['08', 'yes', '1e5', blue]
+    """
+    return yaml.dump(
+        dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
 
 
 def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
