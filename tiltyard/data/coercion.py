@@ -29,8 +29,8 @@ ARROW_TYPES: Mapping[Kind, Any] = {
     Kind.NUMBER: pa.float64(),
     Kind.INTEGER: pa.int64(),
     Kind.BOOLEAN: pa.bool_(),
-    Kind.CATEGORY: pa.string(),
-    Kind.TEXT: pa.string(),
+    Kind.CATEGORY: pa.large_string(),
+    Kind.TEXT: pa.large_string(),
     Kind.TIME: pa.timestamp("us"),
 }
 

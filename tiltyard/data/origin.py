@@ -8,7 +8,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
+
+from tiltyard.data.encoding import open_bytes
 
 _KEY = "tiltyard.origins"
 
@@ -62,9 +63,7 @@ def open_text(path: Path, encoding: str) -> Iterator[TextIOWrapper]:
 
     Line ends are kept as they are; characters that cannot be decoded are replaced.
     """
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-    with pa.input_stream(str(path), compression="gzip" if packed else None) as stream:
+    with open_bytes(path) as stream:
         text = TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
         try:
             yield text

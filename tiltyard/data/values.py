@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from uuid import UUID
 
 import numpy as np
 
@@ -149,7 +150,7 @@ def plain(raw: object) -> object:
         return None
     if isinstance(raw, float | Decimal) and math.isnan(raw):
         return None
-    return raw
+    return str(raw) if isinstance(raw, UUID) else raw
 
 
 def expected(column: Column) -> str:
