@@ -119,9 +119,7 @@ def test_a_bad_body_gets_one_clear_answer(served: Served, body: bytes, status: i
         ("GET", "/v1/models/waiting", 503, "no champion"),
     ],
 )
-def test_a_wrong_address_gets_one_clear_answer(
-    served: Served, method: str, path: str, status: int, words: str
-) -> None:
+def test_a_wrong_address_gets_one_clear_answer(served: Served, method: str, path: str, status: int, words: str) -> None:
     found, answer = ask(served, method, path, b"{}")
     assert found == status
     assert words in json.dumps(answer, ensure_ascii=False)

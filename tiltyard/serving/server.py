@@ -19,7 +19,7 @@ from tiltyard.errors import ServingError, UsageError
 from tiltyard.project.environment import Workplace
 from tiltyard.project.model import Section
 from tiltyard.serving.processes import start_log
-from tiltyard.serving.settings import Limits, SidecarSettings, WorkerSettings
+from tiltyard.serving.settings import DRAIN_SECONDS, Limits, SidecarSettings, WorkerSettings
 
 BACKLOG = 2048
 HEALTHY_SECONDS = 10.0
@@ -172,9 +172,11 @@ async def _supervise(children: Sequence[Child], listener: socket.socket) -> None
     keeping = [asyncio.create_task(child.keep(stopping)) for child in children]
     await stopping.wait()
     _log.info("stopping: workers finish what has begun")
-    listener.close()
     for child in children:
         child.stop(signal.SIGTERM)
+    await asyncio.sleep(DRAIN_SECONDS / 2)
+    listener.listen(0)  # no newcomers; those that the system has accepted already are still answered
+    listener.close()
     _, late = await asyncio.wait(keeping, timeout=STOP_SECONDS)
     for child in children if late else ():
         child.stop(signal.SIGKILL)

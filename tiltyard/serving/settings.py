@@ -8,6 +8,7 @@ from pydantic import Field
 from tiltyard.project.model import Section
 
 MEBIBYTE = 1 << 20
+DRAIN_SECONDS = 0.5
 
 
 class Limits(Section):
@@ -33,7 +34,8 @@ class WorkerSettings(Section):
         socket: File descriptor of the listening socket, inherited.
         parent: Process id of the supervisor; the worker drains when it is gone.
         limits: Limits of a request.
-        drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere.
+        drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, how
+            long it waits for requests on connections that it has accepted.
     """
 
     names: tuple[str, ...]
@@ -41,7 +43,7 @@ class WorkerSettings(Section):
     socket: int
     parent: int
     limits: Limits = Limits()
-    drain_seconds: float = 0.5
+    drain_seconds: float = DRAIN_SECONDS
 
 
 class SidecarSettings(Section):

@@ -110,10 +110,19 @@ class Worker(uvicorn.Server):
             await asyncio.sleep(LOOK_SECONDS)
             if self._follower.due():
                 self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
+        await self._drain()
+        self.should_exit = True
+
+    async def _drain(self) -> None:
+        """Let clients leave by themselves: only a connection without a request is ever closed on them."""
         _log.info("draining")
         self._app.served = dataclasses.replace(self._app.served, draining=True)
         await asyncio.sleep(self._settings.drain_seconds)
-        self.should_exit = True
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS / 10)
 
     def _swap(self, served: Served) -> None:
         """Put what was loaded in the place of what answers: the one assignment."""

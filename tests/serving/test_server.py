@@ -1,0 +1,154 @@
+"""Real processes: cold start without a registry, swaps under load, deaths and the end."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import free_port
+from tests.serving.load import Tally, load
+from tests.serving.servers import Server, eventually, planned, running
+from tiltyard.errors import ServingError, UsageError
+from tiltyard.project.environment import Environment, Workplace
+from tiltyard.serving.plan import Plan, write_plan
+from tiltyard.serving.server import serve
+
+SWAPS = 50
+
+
+def unreachable() -> str:
+    """Return the address of a registry that is down."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+class Load:
+    """A load on a thread, from the first answer until `stop`."""
+
+    def __init__(self, server: Server, clients: int = 8) -> None:
+        self._going = True
+        self.tally = Tally()
+        self._thread = threading.Thread(target=self._run, args=(server.port, clients))
+        self._thread.start()
+
+    def _run(self, port: int, clients: int) -> None:
+        self.tally = asyncio.run(load(port, "demand", lambda: self._going, clients=clients))
+
+    def stop(self) -> Tally:
+        self._going = False
+        self._thread.join()
+        return self.tally
+
+
+def test_a_server_starts_from_its_cache_and_survives_deaths(tmp_path: Path) -> None:
+    plan = Plan(models={"demand": planned(tmp_path, 1)})
+    with running(tmp_path / "home", workers=2, tracking_uri=unreachable(), plan=plan) as server:
+        eventually(server.ready)
+        assert server.version() == 1
+        eventually(lambda: len(server.children("worker")) == 2)
+        for role in ("worker", "sidecar"):
+            victim = server.children(role)[0]
+            os.kill(victim, signal.SIGKILL)
+            wanted = 2 if role == "worker" else 1
+            eventually(lambda: len(_others(server, role, victim)) == wanted)  # noqa: B023  # called at once
+            assert eventually(server.version) == 1
+        children = psutil.Process(server.process.pid).children()
+        assert server.stop() == 0
+        assert not psutil.wait_procs(children, timeout=1)[1]
+
+
+def _others(server: Server, role: str, victim: int) -> list[int]:
+    return [pid for pid in server.children(role) if pid != victim]
+
+
+def test_fifty_swaps_under_load_lose_and_mix_nothing(tmp_path: Path) -> None:
+    plans = [Plan(models={"demand": planned(tmp_path, version)}) for version in range(1, SWAPS + 2)]
+    with running(tmp_path / "home", workers=2, tracking_uri=unreachable(), plan=plans[0]) as server:
+        eventually(server.ready)
+        running_load = Load(server)
+        for plan in plans[1:]:
+            write_plan(server.plan, plan)
+            time.sleep(0.15)
+        eventually(lambda: server.version() == SWAPS + 1)
+        tally = running_load.stop()
+    assert tally.lost == []
+    assert tally.mixed == 0
+    assert len(tally.versions) > SWAPS // 2
+    assert tally.answers > SWAPS * 10
+
+
+def test_the_end_loses_no_request(tmp_path: Path) -> None:
+    plan = Plan(models={"demand": planned(tmp_path, 1)})
+    with running(tmp_path / "home", workers=2, tracking_uri=unreachable(), plan=plan) as server:
+        eventually(server.ready)
+        running_load = Load(server)
+        time.sleep(0.5)
+        assert server.stop() == 0
+        tally = running_load.stop()
+    assert tally.lost == []
+    assert tally.answers > 50
+
+
+def test_workers_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    plan = Plan(models={"demand": planned(tmp_path, 1)})
+    with running(tmp_path / "home", tracking_uri=unreachable(), plan=plan) as server:
+        eventually(server.ready)
+        children = psutil.Process(server.process.pid).children()
+        server.process.kill()
+        server.process.wait()
+        assert not psutil.wait_procs(children, timeout=30)[1]
+
+
+def test_a_bundle_that_is_damaged_in_the_cache_never_answers(tmp_path: Path) -> None:
+    plan = Plan(models={"demand": planned(tmp_path, 1)})
+    graph = Path(plan.models["demand"].bundle) / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with running(tmp_path / "home", tracking_uri=unreachable(), plan=plan) as server:
+        eventually(lambda: server.get("/health/live"))
+        assert not server.ready()
+        assert "is not the file the manifest speaks of" in server.log.read_text()
+
+
+def _workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "tiltyard.yaml", Environment(home=tmp_path))
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServingError, match=f"port {port} is in use"):
+            serve(["churn"], _workplace(tmp_path), port=port)
+
+
+@pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 8080), ("127.0.0.1", 99_999), ("203.0.113.9", 0)])
+def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path, host: str, port: int) -> None:
+    with pytest.raises(ServingError) as caught:
+        serve(["churn"], _workplace(tmp_path), host=host, port=port)
+    assert caught.value.where == f"{host}:{port}"
+
+
+@pytest.mark.parametrize("names", [[], ["../etc"], ["Churn"]])
+def test_what_is_no_model_is_not_served(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(UsageError):
+        serve(names, _workplace(tmp_path), port=free_port())
+
+
+def test_a_server_needs_workers_and_a_pause(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="0 workers"):
+        serve(["churn"], _workplace(tmp_path), workers=0)
+    with pytest.raises(UsageError, match="no pause"):
+        serve(["churn"], _workplace(tmp_path), poll_seconds=0)
+
+
+def test_a_worker_is_light() -> None:
+    heavy = ["mlflow", "prefect", "sklearn", "pandas", "onnx", "boto3", "sqlalchemy", "scipy", "matplotlib"]
+    program = f"import sys, tiltyard.serving.worker; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
