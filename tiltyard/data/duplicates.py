@@ -25,7 +25,7 @@ def check_duplicates(frame: pd.DataFrame, contract: Contract) -> tuple[Finding, 
         contract: Its contract.
     """
     copies, keys = row_hashes(frame, contract.features), row_keys(frame, contract)
-    findings = [*_repeated(keys), *_contradicting(copies, keys)]
+    findings = [*_repeated(keys), *_contradicting(copies, keys), *_repeated_ids(frame, contract)]
     for column in contract.columns:
         if column.role is Role.PART and column.name in frame:
             findings += _given_parts(frame[column.name], copies)
@@ -68,6 +68,27 @@ def _contradicting(copies: Hashes, keys: Hashes) -> Iterator[Finding]:
         f"target: no model can get all of them right.",
         cure="Look whether a column that tells them apart is missing.",
     )
+
+
+def _repeated_ids(frame: pd.DataFrame, contract: Contract) -> Iterator[Finding]:
+    """Report rows that share their identifier with an earlier row."""
+    names = [column.name for column in contract.columns if column.role is Role.ID and column.name in frame]
+    if not names:
+        return
+    rows = np.flatnonzero(frame[names].dropna().duplicated().reindex(frame.index, fill_value=False).to_numpy())
+    if len(rows):
+        listed = ", ".join(f"`{name}`" for name in names)
+        yield Finding(
+            code="repeated_ids",
+            level="warning",
+            column=names[0],
+            count=len(rows),
+            examples=row_names(rows),
+            sentence=f"{counted(len(rows), 'row has', 'rows have')} the same {listed} as an earlier row, such as "
+            f"{', '.join(row_names(rows))}.",
+            cure=f"Remove them if a case was recorded twice; if the rows of one {listed} belong together, name it "
+            f"under `data.group`.",
+        )
 
 
 def _given_parts(parts: pd.Series, copies: Hashes) -> Iterator[Finding]:
