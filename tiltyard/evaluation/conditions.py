@@ -6,7 +6,7 @@ from typing import Literal
 
 from tiltyard.evaluation.multiplicity import holm
 from tiltyard.evaluation.records import Check, Comparison, Evidence, Scorecard, SliceComparison
-from tiltyard.evaluation.wording import amount, chance, change, interval, title
+from tiltyard.evaluation.wording import amount, chance, change, interval, size, title
 from tiltyard.project.metrics import METRICS
 from tiltyard.project.model import GatesSection
 
@@ -46,7 +46,7 @@ def champion_check(
 
 
 def _superiority(comparison: Comparison, margin: float) -> tuple[Answer, str]:
-    worth = change(comparison.metric, margin, signed=False)
+    worth = size(comparison.metric, margin)
     if comparison.p_value <= comparison.alpha:
         return "pass", (
             f"If it were no better, luck alone would show such a lead in {chance(comparison.p_value)} of tests "
@@ -57,15 +57,17 @@ def _superiority(comparison: Comparison, margin: float) -> tuple[Answer, str]:
             "fail",
             f"It is not shown to be better, and a gain of {worth} or more, the least that matters, is ruled out.",
         )
+    luck = (
+        f"Luck alone would show such a lead in {chance(comparison.p_value)} of tests (limit {chance(comparison.alpha)})"
+    )
+    doubt = luck if comparison.difference.value > 0 else "It is not shown to be better"
     return "inconclusive", (
-        f"Luck alone would show such a difference in {chance(comparison.p_value)} of tests "
-        f"(limit {chance(comparison.alpha)}), and a worthwhile gain of {worth} cannot be ruled out. "
-        f"{_detectable(comparison, margin)}"
+        f"{doubt}, and a worthwhile gain of {worth} cannot be ruled out. {_detectable(comparison, margin)}"
     )
 
 
 def _non_inferiority(comparison: Comparison, margin: float, champion_mode: Mode | None) -> tuple[Answer, str]:
-    loss = change(comparison.metric, margin, signed=False)
+    loss = size(comparison.metric, margin)
     sure = f"{100 * (1 - comparison.alpha):g} %"
     bound = change(comparison.metric, comparison.lower)
     if comparison.lower > -margin:
@@ -104,7 +106,7 @@ def _gap(comparison: Comparison) -> str:
 def _figures(comparison: Comparison, other: str, whose: str) -> str:
     """Return both scores and their difference in a sentence."""
     value = comparison.difference.value
-    relation = "is better than" if value > 0 else "is worse than" if value < 0 else "equals"
+    relation = "scored better than" if value > 0 else "scored worse than" if value < 0 else "scored the same as"
     return (
         f"On {comparison.rows:,} rows that {whose} trained on, the challenger {relation} {other}: "
         f"{_versus(comparison)} (difference {_gap(comparison)}; positive is better)."
@@ -116,7 +118,7 @@ def _detectable(comparison: Comparison, margin: float) -> str:
     needed = math.ceil(comparison.rows * (comparison.detectable / margin) ** 2)
     digits = 10 ** max(0, len(str(needed)) - 2)
     rows = math.ceil(needed / digits) * digits
-    found, wanted = (change(comparison.metric, size, signed=False) for size in (comparison.detectable, margin))
+    found, wanted = (size(comparison.metric, effect) for effect in (comparison.detectable, margin))
     return (
         f"{comparison.rows:,} rows find a true difference of {found} four times in five; "
         f"to find {wanted}, about {rows:,} are needed."
@@ -182,7 +184,7 @@ def guard_check(gates: GatesSection, primary: str, comparison: Comparison) -> Ch
     """Answer whether another metric is shown to lose by more than its margin."""
     margin = margin_of(gates, primary, comparison)
     lost = comparison.p_worse <= comparison.alpha and comparison.difference.value < -margin
-    accepted = change(comparison.metric, margin, signed=False)
+    accepted = size(comparison.metric, margin)
     sentence = (
         f"{title(comparison.metric)} {'gets worse' if lost else 'is not shown to get worse'}: {_versus(comparison)} "
         f"(difference {_gap(comparison)}; a loss of up to {accepted} is accepted)."

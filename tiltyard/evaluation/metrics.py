@@ -62,8 +62,8 @@ def confusion_matrix(y: Labels, predictions: Predictions, *, threshold: float = 
 
 
 def class_report(confusion: tuple[tuple[int, ...], ...], classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    """Return precision, recall and F1 of every class from the confusion matrix; 0 where a ratio has no rows."""
-    counts = np.asarray(confusion, dtype=np.float64)
+    """Return precision, recall and F1 of every class, from the confusion matrix; 0 where a ratio has no rows."""
+    counts = np.asarray(confusion, dtype=np.float64).reshape(len(classes), len(classes))
     hits, actual, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     return tuple(
         ClassScore(

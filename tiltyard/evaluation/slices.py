@@ -135,7 +135,9 @@ def score_slices(
     for part in slices:
         inside = _estimate(metric, judged, part.rows) if len(part.rows) >= fewest else None
         if inside is not None:
-            outside = _estimate(metric, judged, np.setdiff1d(np.arange(len(judged.y)), part.rows, assume_unique=True))
+            others = np.ones(len(judged.y), dtype=bool)
+            others[part.rows] = False
+            outside = _estimate(metric, judged, np.flatnonzero(others))
             found.append((part, inside, _p_weaker(metric, inside, outside)))
     corrected = holm([p_value for _, _, p_value in found])
     scores = [

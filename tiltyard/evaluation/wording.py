@@ -24,17 +24,27 @@ def amount(metric: str, value: float) -> str:
     return _plain(metric, value)
 
 
-def change(metric: str, value: float, *, signed: bool = True) -> str:
-    """Return a difference of two values in words.
+def change(metric: str, value: float) -> str:
+    """Return a difference of two values in words, with its sign.
 
     Example:
-        >>> change("accuracy", 0.021), change("log_loss", -0.01), change("f1", 0.01, signed=False)
-        ('+2.1 points', '-0.0100', '1.0 points')
+        >>> change("accuracy", 0.021), change("log_loss", -0.01)
+        ('+2.1 points', '-0.0100')
     """
-    if metric in _SHARES:
-        return f"{100 * value:+.1f} points" if signed else f"{100 * value:.1f} points"
-    text = _plain(metric, value)
-    return f"+{text}" if signed and value >= 0 else text
+    return f"{_signed(metric, value)} points" if metric in _SHARES else _signed(metric, value)
+
+
+def size(metric: str, value: float) -> str:
+    """Return the size of a difference in words.
+
+    Example:
+        >>> size("accuracy", 0.01), size("f1", 0.025), size("roc_auc", 0.01)
+        ('1 point', '2.5 points', '0.0100')
+    """
+    if metric not in _SHARES:
+        return _plain(metric, value)
+    points = f"{100 * value:.2g}"
+    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def interval(metric: str, estimate: Estimate, *, difference: bool = False) -> str:
@@ -42,20 +52,32 @@ def interval(metric: str, estimate: Estimate, *, difference: bool = False) -> st
 
     Example:
         >>> interval("accuracy", Estimate(value=0.9, low=0.85, high=0.94))
-        '85.0 % to 94.0 %'
+        '85.0 to 94.0 %'
+        >>> interval("accuracy", Estimate(value=0.0, low=-0.01, high=0.01), difference=True)
+        '-1.0 to +1.0 points'
     """
-    write = change if difference else amount
-    return f"{write(metric, estimate.low)} to {write(metric, estimate.high)}"
+    if difference:
+        return f"{_signed(metric, estimate.low)} to {change(metric, estimate.high)}"
+    return f"{amount(metric, estimate.low).removesuffix(' %')} to {amount(metric, estimate.high)}"
 
 
 def chance(p_value: float) -> str:
     """Return a probability in words.
 
     Example:
-        >>> chance(0.0312), chance(0.05), chance(0.00001)
-        ('3.1 %', '5 %', 'less than 0.1 %')
+        >>> chance(0.0312), chance(0.05), chance(0.00001), chance(1.0)
+        ('3.1 %', '5 %', 'less than 0.1 %', '100 %')
     """
-    return "less than 0.1 %" if p_value < 0.001 else f"{100 * p_value:.2g} %"
+    if p_value < 0.001:
+        return "less than 0.1 %"
+    return f"{100 * p_value:.0f} %" if p_value > 0.0995 else f"{100 * p_value:.2g} %"
+
+
+def _signed(metric: str, value: float) -> str:
+    if metric in _SHARES:
+        return f"{100 * value:+.1f}"
+    text = _plain(metric, value)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _plain(metric: str, value: float) -> str:
