@@ -1,6 +1,7 @@
 """The runtime: a verified bundle that answers. onnxruntime and numpy only; no code comes from the model."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiltyard.bundle.manifest import CONTRACT, ENCODER, GOLDEN, GRAPH, BundleFil
 from tiltyard.bundle.model import Columns, Predictions
 from tiltyard.bundle.wire import refuse_external_data
 from tiltyard.data.contract import Contract, Level
+from tiltyard.data.rows import TypedRows, rows_to_columns
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
 
@@ -22,7 +24,7 @@ PROBABILITIES = "probabilities"
 VALUES = "values"
 """Names of the graph's input (float32, n by features) and of its one output (float64, n by classes, or n)."""
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024
 """Rows that go through the graph at once: bounds the memory of a large batch."""
 
 
@@ -136,13 +138,40 @@ class Runtime:
         """Return the class of every row, by the bundle's threshold."""
         return [self.classes[code] for code in predictions.labels(self.threshold).tolist()]
 
-    def golden_difference(self) -> float:
-        """Replay the golden rows; return the largest difference, relative to max(1, |expected|).
+    def predict_rows(self, rows: Sequence[Mapping[str, object]]) -> tuple[Predictions, TypedRows]:
+        """Answer for rows as a request has them.
 
-        It also warms the session. NaN stands for an answer that is not finite.
+        Args:
+            rows: One mapping per row, column name to raw value.
+
+        Returns:
+            The answers, and the typed rows with what was noticed about them.
+
+        Raises:
+            DataError: A row breaks the contract; names row and column.
         """
-        answers = self.predict(self.golden.table(self.encoder)).array.reshape(len(self.golden.labels), -1)
-        return relative_difference(answers, self.golden.answers)
+        typed = rows_to_columns(rows, self.contract)
+        return self.predict(typed.columns), typed
+
+    def replay(self) -> float:
+        """Answer the golden rows, which also warms the session.
+
+        Returns:
+            The largest difference from the expected answers, relative to max(1, |expected|).
+
+        Raises:
+            BundleError: It is larger than the bundle was built with; names the golden row.
+        """
+        answers = self.predict(self.golden.table(self.encoder)).array
+        differences = row_differences(answers, self.golden.answers.reshape(answers.shape))
+        worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
+        if not differences[worst] <= self.manifest.parity.tolerance:
+            raise BundleError(
+                f"the golden row `{self.golden.labels[worst]}` is answered {differences[worst]:.1e} off"
+                f" (allowed {self.manifest.parity.tolerance:.0e})",
+                cure="This machine computes differently from the one that built the bundle; build it here.",
+            )
+        return float(differences[worst])
 
     def single_row_latency(self, repeats: int = 200) -> float:
         """Return the median time of answering one row, in milliseconds, over the golden rows in turn."""
@@ -167,22 +196,30 @@ class Runtime:
                 )
             if len(self.golden.columns.get(encoding.column, ())) != len(self.golden.labels):
                 raise BundleError(f"`{GOLDEN}` has no full column `{encoding.column}`", cure="Build the bundle again.")
+        width = len(self.classes) or 1
+        if not self.golden.labels or {len(row) for row in self.golden.expected} != {width}:
+            raise BundleError(f"`{GOLDEN}` has not {width} answers for every row", cure="Build the bundle again.")
         if self.contract.task is not self.manifest.task:
             raise BundleError(
                 f"the contract is of a {self.contract.task} task, the manifest of a {self.manifest.task} one"
             )
 
 
-def relative_difference(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
-    """Return the largest |got - wanted| / max(1, |wanted|); NaN when anything is not finite.
+def row_differences(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each row the largest |got - wanted| / max(1, |wanted|); NaN where anything is not finite.
+
+    Args:
+        got: Shape (n,) or (n, k).
+        wanted: The same shape.
 
     Example:
-        >>> relative_difference(np.array([0.5, 102.0]), np.array([0.5, 100.0]))
-        0.02
+        >>> row_differences(np.array([0.5, 102.0]), np.array([0.5, 100.0]))
+        array([0.  , 0.02])
     """
-    if got.shape != wanted.shape or not (np.isfinite(got).all() and np.isfinite(wanted).all()):
-        return float("nan")
-    return float((np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))).max(initial=0.0))
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))
+    differences = np.where(np.isfinite(differences), differences, np.nan)
+    return np.asarray(differences.reshape(len(got), -1).max(axis=1))
 
 
 def _options() -> Any:
