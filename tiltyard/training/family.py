@@ -149,7 +149,8 @@ def fit_pipeline(family: Family, model: Any, matrix: NDArray[np.float32], y: Tar
     if family.view == "raw":
         return family.fit(model, matrix, y, facts)
     view = make_view(family.view, facts.levels).fit(matrix)
-    return Pipeline([("view", view), ("model", family.fit(model, view.transform(matrix), y, facts))])
+    seen = np.asarray(view.transform(matrix), dtype=np.float32)
+    return Pipeline([("view", view), ("model", family.fit(model, seen, y, facts))])
 
 
 def make_view(view: Literal["filled", "dense"], levels: tuple[int, ...]) -> FilledView | DenseView:

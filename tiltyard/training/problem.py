@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tiltyard.bundle.encoder import Feature
 from tiltyard.errors import TrainingError
-from tiltyard.project.metrics import Task
+from tiltyard.project.metrics import METRICS, Task
 from tiltyard.project.model import Section
 from tiltyard.training.space import Scalar
 
@@ -90,11 +90,13 @@ class TrialRecord(Section):
         number: Order of proposal, from 0.
         family: Family, or `module:Class` of an own estimator.
         parameters: Hyper-parameters.
-        state: `complete` on all folds, `pruned` after a bad fold, `screened` on a few rows only, `failed`.
+        state: `complete` on all its folds, `pruned` after a bad fold or at the deadline, `failed`.
+        screening: Whether it was a first look on one fold and few rows, which cannot win.
         score: Mean metric over the folds it ran; None when it failed.
         fold_scores: Metric by fold, in the order of `folds`.
         folds: Which folds it ran.
         rows: Training rows of a fold.
+        known: How many trials' results were known when it was proposed, where only trials are counted.
         iterations: Boosting iterations or epochs found by early stopping; None for other families.
         seconds: Time of its fits, in process seconds added up.
         finished: Wall time of the search when it ended, seconds.
@@ -104,11 +106,13 @@ class TrialRecord(Section):
     number: int
     family: str
     parameters: dict[str, Scalar]
-    state: Literal["complete", "pruned", "screened", "failed"]
+    state: Literal["complete", "pruned", "failed"]
+    screening: bool = False
     score: float | None = None
     fold_scores: tuple[float, ...] = ()
     folds: tuple[int, ...] = ()
     rows: int = 0
+    known: int = 0
     iterations: int | None = None
     seconds: float = 0.0
     finished: float = 0.0
@@ -139,3 +143,8 @@ class SearchResult(Section):
     seconds: float
     resumed: int
     sentence: str
+
+
+def oriented(metric: str, value: float) -> float:
+    """Return a score turned so that larger is better."""
+    return value if METRICS[metric].greater_is_better else -value

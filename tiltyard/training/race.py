@@ -1,0 +1,201 @@
+"""The race: good defaults on few rows first, the promising on all rows and folds, then search around the best.
+
+The recipe:
+
+1. *Screening.* The defaults of every family on one fold and a few thousand rows, cheapest family first. A family that
+   proves expensive or hopeless gets no second try.
+2. *Promotion.* What came within a tolerance of the best is run in full, where its estimated cost fits the budget.
+3. *Local search.* Steps around the best parameters of the leading families, smaller after failures.
+4. *Polish.* Near the end the best boosting model once more with a third of its learning rate.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from tiltyard.training.problem import TrialRecord
+from tiltyard.training.proposal import Proposal, Sampler, Standing, turned, usual_folds
+from tiltyard.training.space import Scalar, neighbour, sample
+
+SCREENING_ROWS = 4000
+EXPENSIVE = 0.08
+"""Share of the time left that the first fit of a family may take, for the family to get a second one."""
+FULL_TRIALS = 12
+"""Complete trials that the budget should allow; folds are given up for them."""
+
+
+class Race(Sampler):
+    """The sampler `race`.
+
+    Args:
+        seed: Seed of the local search.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def propose(self, standing: Standing) -> Proposal | None:
+        """Return the next step of the recipe."""
+        return (
+            self._polish(standing, early=False)
+            or self._screen(standing)
+            or self._promote(standing)
+            or self._step(standing)
+            or self._polish(standing, early=True)
+        )
+
+    def _screen(self, standing: Standing) -> Proposal | None:
+        """Return the next default to look at."""
+        arena = standing.arena
+        rows = SCREENING_ROWS if arena.facts.rows > 1.5 * SCREENING_ROWS else None
+        defaults = {name: family.defaults(arena.facts) for name, family in arena.families.items()}
+        for turn in range(max(map(len, defaults.values()))):
+            for name, options in defaults.items():
+                if turn >= len(options) or standing.known(name, options[turn], screening=True):
+                    continue
+                if turn == 0 or _deserves_another(standing, name):
+                    return Proposal(name, options[turn], (0,), rows, screening=True)
+        return None
+
+    def _promote(self, standing: Standing) -> Proposal | None:
+        """Return the best screened trial that has not been run in full."""
+        screened = standing.ranked(screening=True)
+        if not screened:
+            return None
+        best = standing.value(screened[0])
+        taken: dict[str, int] = {}
+        for one in screened:
+            taken[one.family] = taken.get(one.family, 0) + 1
+            behind = best - standing.value(one)
+            if taken[one.family] > 2 or behind > standing.tolerance:
+                continue
+            if standing.known(one.family, one.parameters, screening=False):
+                continue
+            if _affordable(standing, one.family, one.parameters, share=0.5 if behind == 0.0 else 0.15):
+                return self._full(standing, one.family, dict(one.parameters), standing.tolerance)
+        return None
+
+    def _step(self, standing: Standing) -> Proposal | None:
+        """Return parameters near the best of a leading family."""
+        random = np.random.default_rng((self.seed, standing.number))
+        leaders = _leaders(standing)
+        while leaders:
+            names = list(leaders)
+            weights = np.array([leaders[name] for name in names])
+            name = names[int(random.choice(len(names), p=weights / weights.sum()))]
+            for _ in range(12):
+                parameters = _near_the_best(standing, name, random)
+                fresh = not standing.known(name, parameters, screening=False)
+                if fresh and _affordable(standing, name, parameters, share=0.3):
+                    return self._full(standing, name, parameters, 0.0)
+            del leaders[name]
+        return None
+
+    def _polish(self, standing: Standing, *, early: bool) -> Proposal | None:
+        """Return the best boosting model with a smaller step, once it is time for it.
+
+        Args:
+            standing: The search.
+            early: Whether there is nothing else to do, so that it need not wait.
+        """
+        ranked = standing.ranked(screening=False)
+        if not ranked or ranked[0].family != "boosting":
+            return None
+        best = ranked[0]
+        space = standing.arena.families["boosting"].space(standing.arena.facts)
+        for share in (3.0, 1.8):
+            rate = float(best.parameters["rate"]) / share
+            parameters: dict[str, Scalar] = {**best.parameters, "rate": max(rate, space["rate"].at(0.0))}
+            if standing.known("boosting", parameters, screening=False):
+                return None
+            if self._is_time(standing, parameters, len(best.folds), early=early):
+                proposal = self._full(standing, "boosting", parameters, standing.tolerance)
+                return replace(proposal, eager=standing.left is not None)
+        return None
+
+    def _is_time(self, standing: Standing, parameters: dict[str, Scalar], folds: int, *, early: bool) -> bool:
+        """Whether the polishing run fits into what is left, and little else does."""
+        arena = standing.arena
+        if standing.left is None:
+            return arena.trials is not None and standing.number >= arena.trials - 2
+        cost = standing.seconds("boosting", parameters) or math.inf
+        wall = cost * math.ceil(folds / arena.workers)
+        return 1.15 * wall < standing.left and (early or standing.left < 1.6 * wall + 0.5)
+
+    def _full(self, standing: Standing, name: str, parameters: dict[str, Scalar], tolerance: float) -> Proposal:
+        folds = _folds_in_use(standing)
+        return Proposal(name, parameters, turned(folds, standing.number), tolerance=tolerance)
+
+
+def _deserves_another(standing: Standing, name: str) -> bool:
+    """Whether a family's first default was good and cheap enough for its second."""
+    done = [one for one in standing.history if one.family == name and one.screening and one.score is not None]
+    if not done:
+        return False
+    best = max(standing.value(one) for one in standing.history)
+    if best - max(map(standing.value, done)) > standing.tolerance:
+        return False
+    return standing.left is None or done[0].seconds < EXPENSIVE * standing.left
+
+
+def _affordable(standing: Standing, name: str, parameters: dict[str, Scalar], *, share: float) -> bool:
+    """Whether one fit takes at most a share of the time left."""
+    if standing.left is None:
+        return True
+    cost = standing.seconds(name, parameters)
+    return cost is not None and cost < share * standing.left
+
+
+def _folds_in_use(standing: Standing) -> int:
+    """Return how many folds full trials have: as before, or as many as the budget allows."""
+    arena = standing.arena
+    if standing.left is None:
+        return usual_folds(arena.facts.rows, arena.folds)
+    before = [len(one.folds) for one in standing.ranked(screening=False)]
+    before += [len(one.folds) for one in standing.running if not one.screening]
+    if before:
+        return max(before)
+    best = standing.ranked(screening=True)[0]
+    cost = standing.seconds(best.family, best.parameters) or math.inf
+    return max(1, min(arena.folds, int(standing.left * arena.workers / (FULL_TRIALS * cost))))
+
+
+def _leaders(standing: Standing) -> dict[str, float]:
+    """Return the families worth a step, weighted by how close their best is to the best of all.
+
+    A family that has had many trials for the size of its space counts less: little is left to be found in it.
+    """
+    best: dict[str, float] = {}
+    for one in standing.ranked(screening=False):
+        best.setdefault(one.family, standing.value(one))
+    if not best:
+        return {}
+    top, tolerance = max(best.values()), max(standing.tolerance, 1e-12)
+    weights: dict[str, float] = {}
+    for name, value in best.items():
+        dimensions = len(standing.arena.families[name].space(standing.arena.facts))
+        tried = sum(one.family == name and not one.screening for one in standing.history)
+        if dimensions and top - value <= tolerance:
+            tired = 0.2 if tried > 8 * dimensions else 1.0
+            weights[name] = tired * math.exp(-5.0 * (top - value) / tolerance)
+    return weights
+
+
+def _near_the_best(standing: Standing, name: str, random: np.random.Generator) -> dict[str, Scalar]:
+    """Draw parameters near one of a family's three best, now and then anywhere."""
+    space = standing.arena.families[name].space(standing.arena.facts)
+    if random.random() < 0.1:
+        return sample(space, random)
+    ranked = [one for one in standing.ranked(screening=False) if one.family == name][:3]
+    odds = np.array([0.6, 0.25, 0.15])[: len(ranked)]
+    centre = ranked[int(random.choice(len(ranked), p=odds / odds.sum()))]
+    return neighbour(space, centre.parameters, _step_size(standing, ranked[0]), random)
+
+
+def _step_size(standing: Standing, best: TrialRecord) -> float:
+    """Return a step that shrinks with every failure since the family's best trial."""
+    failures = sum(
+        one.family == best.family and one.number > best.number and not one.screening for one in standing.history
+    )
+    return float(max(0.05, 0.25 * 0.9**failures))
