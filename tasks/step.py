@@ -1,14 +1,16 @@
 """What every step has in common as a Prefect task: kept results, and retries where the outside world is touched."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
+from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
-from prefect.states import State
+from pydantic_core import to_jsonable_python
 
 from tiltyard.errors import ConflictError, RegistryError, StorageError
-from tiltyard.project.loading import digest
 from tiltyard.steps.run import TrainingRun
 
 P = ParamSpec("P")
@@ -17,22 +19,25 @@ R = TypeVar("R")
 _RETRY_SECONDS = [1.0, 3.0, 10.0]
 
 
-def step(name: str, *, outside: bool = False) -> Callable[[Callable[P, R]], Task[P, R]]:
+def step(name: str, *, outside: bool = False, keep: bool = True) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task of a step.
 
     Args:
         name: Name in the Prefect UI.
         outside: Whether it touches MLflow or the object store, so that a failure there is tried again.
+        keep: Whether its result can be kept for the same run; not so for what the world may have changed since.
     """
-    retries: dict[str, Any] = {}
+    options: dict[str, Any] = {"name": name, "persist_result": keep}
+    if keep:
+        options |= {"cache_key_fn": _key, "result_serializer": "json"}
     if outside:
-        retries = {
+        options |= {
             "retries": len(_RETRY_SECONDS),
             "retry_delay_seconds": _RETRY_SECONDS,
             "retry_jitter_factor": 0.5,
             "retry_condition_fn": _worth_a_retry,
         }
-    return task(name=name, cache_key_fn=_key, persist_result=True, result_serializer="json", **retries)
+    return task(**options)
 
 
 def kept(work: Task[P, R], run: TrainingRun) -> Task[P, R]:
@@ -44,8 +49,9 @@ def kept(work: Task[P, R], run: TrainingRun) -> Task[P, R]:
 
 def _key(context: TaskRunContext, arguments: dict[str, Any]) -> str:
     """Name a step's result by its arguments; those that are part of the run are in the folder's name already."""
-    own = tuple(value for name, value in arguments.items() if name != "run" and value is not None)
-    return f"{context.task.fn.__name__}-{digest(own)}"
+    own = {name: to_jsonable_python(value) for name, value in arguments.items() if name != "run"}
+    content = json.dumps(own, sort_keys=True)
+    return f"{context.task.fn.__name__}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
 def _worth_a_retry(_task: object, _run: object, state: State[Any]) -> bool:

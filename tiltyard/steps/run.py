@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from tiltyard.data.contract import Contract, load_contract
 from tiltyard.data.dataset import DatasetRef
+from tiltyard.data.usage import in_use
 from tiltyard.errors import ConflictError
 from tiltyard.evaluation.records import Scorecard, Verdict
 from tiltyard.project.environment import Workplace
@@ -24,12 +25,14 @@ class Assignment(Section):
     Attributes:
         project_file: The project file, absolute.
         project: Its content, with the changes asked for this run.
-        contract: The data contract.
+        reviewed: The data contract as a person reviewed it.
+        contract: The contract as the project uses it: roles, positive class and protection in force.
         reason: Why the run was started, in a few words.
     """
 
     project_file: Path
     project: Project
+    reviewed: Contract
     contract: Contract
     reason: str = ""
 
@@ -82,10 +85,10 @@ class TrainingOutcome(Section):
 
     project: str
     run_key: str
-    version: str
+    version: int
     verdict: Verdict
     scorecard: Scorecard
-    champion_before: str | None
+    champion_before: int | None
     promoted: bool
     repeated: bool = False
     mlflow_run: str
@@ -108,22 +111,26 @@ def assign(project_file: Path, *, seconds: float | None, trials: int | None, rea
     """
     file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
     project = load_project(file)
-    contract = load_contract(file.parent / project.data.contract)
     if seconds is not None or trials is not None:
         search = project.search.model_copy(update={"seconds": seconds, "trials": trials})
         project = project.model_copy(update={"search": search})
-    return Assignment(project_file=file, project=project, contract=contract, reason=reason)
+    reviewed = load_contract(file.parent / project.data.contract)
+    used = in_use(reviewed, project, protection_key(Workplace(file)))
+    return Assignment(project_file=file, project=project, reviewed=reviewed, contract=used, reason=reason)
+
+
+def protection_key(workplace: Workplace) -> str | None:
+    """Return the key of the keyed hashes, in the clear."""
+    secret = workplace.environment.protect_key
+    return secret.get_secret_value() if secret else None
 
 
 def identify(assignment: Assignment, dataset: DatasetRef) -> TrainingRun:
     """Name the run of an assignment on a dataset."""
-    configuration = digest((assignment.project, assignment.contract))
+    configuration = digest((assignment.project, assignment.reviewed))
     key = f"{dataset.fingerprint[:12]}-{configuration[:8]}-{code_digest()[:8]}"
     return TrainingRun(
-        project_file=assignment.project_file,
-        project=assignment.project,
-        contract=assignment.contract,
-        reason=assignment.reason,
+        **{name: getattr(assignment, name) for name in Assignment.model_fields},
         dataset=dataset,
         key=key,
     )

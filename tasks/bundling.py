@@ -1,0 +1,7 @@
+"""Building and verifying the bundle as Prefect tasks."""
+
+from tasks.step import step
+from tiltyard.steps import bundling
+
+build = step("Build the bundle")(bundling.build)
+verify = step("Verify the bundle in a sandbox")(bundling.verify)

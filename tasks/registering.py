@@ -1,0 +1,8 @@
+"""Registering, documenting and promoting as Prefect tasks."""
+
+from tasks.step import step
+from tiltyard.steps import promoting, registering
+
+register = step("Register the challenger", outside=True)(registering.register)
+document = step("Write down the verdict", outside=True)(promoting.document)
+promote = step("Promote", outside=True, keep=False)(promoting.crown)
