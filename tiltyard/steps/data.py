@@ -66,6 +66,15 @@ def load_table(run: TrainingRun) -> pd.DataFrame:
     return read_dataset(place.store.fetch(run.dataset.uri), run.contract)
 
 
+def examine(run: TrainingRun) -> CheckSummary:
+    """Check the table and write the validation report, whatever is found."""
+    frame = load_table(run)
+    findings = check_table(frame, run.contract, run.project)
+    report = run.file(REPORT)
+    report.write_text(validation_report(frame, run.contract, findings), encoding="utf-8")
+    return CheckSummary(findings=findings, report=report)
+
+
 def check(run: TrainingRun, champion: ModelRef | None) -> CheckSummary:
     """Check the table and write the validation report; the report is there also when the checks stop the run.
 
@@ -76,14 +85,11 @@ def check(run: TrainingRun, champion: ModelRef | None) -> CheckSummary:
     Raises:
         DataError: A check is broken, by the level the project chose.
     """
-    frame = load_table(run)
     if champion and run.project.data.checks == "strict":
         refuse_breaking(compare_contracts(champion_runtime(run, champion).contract, run.contract))
-    findings = check_table(frame, run.contract, run.project)
-    report = run.file(REPORT)
-    report.write_text(validation_report(frame, run.contract, findings), encoding="utf-8")
-    stop_on(findings, run.project.data.checks)
-    return CheckSummary(findings=findings, report=report)
+    summary = examine(run)
+    stop_on(summary.findings, run.project.data.checks)
+    return summary
 
 
 def split(run: TrainingRun) -> SplitSummary:
