@@ -17,7 +17,7 @@ from tiltyard.data.number_format import is_code, is_number
 from tiltyard.data.values import plain, text_of
 from tiltyard.errors import DataError
 
-SAMPLE_ROWS = 50_000
+SAMPLE_ROWS = 20_000
 MOST_LEVELS = 1000
 _FEW = 20
 _BOOLEANS = (frozenset({"true", "false"}), frozenset({"yes", "no"}), frozenset({"t", "f"}), frozenset({"y", "n"}))
@@ -49,7 +49,7 @@ class KindGuess:
 
 
 def sample_texts(frame: pd.DataFrame) -> dict[str, Counter[str]]:
-    """Return the stripped texts of every text column with their counts, from at most 50,000 rows evenly spaced."""
+    """Return the stripped texts of every text column with their counts, from at most 20,000 rows evenly spaced."""
     step = max(1, -(-len(frame) // SAMPLE_ROWS))
     sample = frame.iloc[::step]
     texts: dict[str, Counter[str]] = {}

@@ -21,7 +21,7 @@ FORMATS = (
     NumberFormat(decimal=".", thousands="'"),
     NumberFormat(decimal=",", thousands="'"),
 )
-_PATTERNS = {numbers: re.compile(number_pattern(numbers)) for numbers in FORMATS}
+_PATTERNS = {numbers.decimal + numbers.thousands: re.compile(number_pattern(numbers)) for numbers in FORMATS}
 _CODE = re.compile(r"[+-]?0[0-9]+")
 _LONGEST = 18
 """Digits of an integer that surely fit into 64 bits; longer ones are identifiers."""
@@ -29,7 +29,9 @@ _LONGEST = 18
 
 def is_number(text: str, numbers: NumberFormat) -> bool:
     """Whether a stripped text is a number in a format."""
-    return _PATTERNS[numbers].fullmatch(text.translate(SPACES)) is not None
+    if not text.isascii():
+        text = text.translate(SPACES)
+    return _PATTERNS[numbers.decimal + numbers.thousands].fullmatch(text) is not None
 
 
 def is_code(text: str) -> bool:
@@ -52,10 +54,10 @@ def number_format(columns: Mapping[str, Sequence[str]], *, comma_delimited: bool
     Raises:
         DataError: Two formats fit and read the same text as different numbers.
     """
-    fitting = {name: _formats_of(texts) for name, texts in columns.items()}
-    odd = [name for name, formats in fitting.items() if formats and PLAIN not in formats]
+    odd = [name for name, texts in columns.items() if not _fits(texts, PLAIN) and _formats_of(texts)]
     if not odd:
         return PLAIN
+    fitting = {name: _formats_of(texts) for name, texts in columns.items()}
     covered = {numbers: sum(numbers in formats for formats in fitting.values()) for numbers in FORMATS}
     most = max(covered.values())
     best = [numbers for numbers in FORMATS if covered[numbers] == most]
@@ -65,6 +67,10 @@ def number_format(columns: Mapping[str, Sequence[str]], *, comma_delimited: bool
         for text in columns[name]:
             _refuse_two_readings(name, text, [numbers for numbers in best if numbers in fitting[name]], where)
     return best[0]
+
+
+def _fits(texts: Sequence[str], numbers: NumberFormat) -> bool:
+    return all(is_number(text, numbers) for text in texts)
 
 
 def _formats_of(texts: Sequence[str]) -> frozenset[NumberFormat]:
