@@ -1,0 +1,35 @@
+"""What a command says: to people in short lines, to machines as JSON; errors on one line."""
+
+import json
+import os
+import sys
+from typing import Any
+
+import typer
+
+STYLES = {"promote": "green", "refuse": "red", "inconclusive": "yellow", "error": "red", "warning": "yellow"}
+
+
+def _colours() -> bool | None:
+    """Return False where the user wants none; None leaves it to the terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def say(text: str = "", *, style: str = "") -> None:
+    """Print a line for people.
+
+    Args:
+        text: The line; wrapped by the terminal alone, so that it can be copied.
+        style: A verdict or a level, which chooses the colour.
+    """
+    typer.secho(text, fg=STYLES.get(style), color=_colours())
+
+
+def write_json(content: Any) -> None:
+    """Print one JSON document for machines."""
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def complain(sentence: str) -> None:
+    """Print an error as one line on stderr, red on a terminal."""
+    typer.secho(" ".join(sentence.split()), fg="red", err=True, color=_colours())

@@ -1,0 +1,66 @@
+"""`tiltyard promote` and `tiltyard rollback`: a person moves the champion, on the record."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiltyard.cli.options import HERE, JsonOption, ProjectOption
+
+if TYPE_CHECKING:
+    from tiltyard.registry.records import Promotion
+
+
+def promote(
+    *,
+    version: Annotated[int, typer.Argument(min=1, help="Version that becomes champion.")],
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")],
+    project: ProjectOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Make a version champion by a person's decision, whatever the gate said.
+
+    Examples:
+      tiltyard promote 7 --reason "approved in the model review of 12 November"
+    """
+    from tiltyard.registry import promotion
+    from tiltyard.steps.place import open_place
+
+    place = open_place(project)
+    done = promotion.promote(
+        place.ledger,
+        place.registry,
+        version,
+        actor=place.workplace.actor,
+        reason=reason,
+        expected_champion=place.ledger.champion(),
+    )
+    _show(done, json=json)
+
+
+def rollback(
+    *,
+    project: ProjectOption = HERE,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "rolled back by hand",
+    json: JsonOption = False,
+) -> None:
+    """Return to the last champion that was good.
+
+    Examples:
+      tiltyard rollback --reason "version 7 refuses every customer from Malta"
+    """
+    from tiltyard.registry import promotion
+    from tiltyard.steps.place import open_place
+
+    place = open_place(project)
+    done = promotion.rollback(place.ledger, place.registry, actor=place.workplace.actor, reason=reason)
+    _show(done, json=json)
+
+
+def _show(done: "Promotion", *, json: bool) -> None:
+    """Say what a move of the champion did."""
+    from tiltyard.cli.output import say, write_json
+
+    if json:
+        write_json(done.model_dump(mode="json"))
+    else:
+        say(f"{done.ref.name}: {done.sentence}.")

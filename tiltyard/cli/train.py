@@ -1,0 +1,88 @@
+"""`tiltyard train`: from a table to a judged, registered challenger, and to a champion when it wins."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiltyard.cli.options import HERE, JsonOption, ProjectOption
+
+if TYPE_CHECKING:
+    from tiltyard.evaluation.records import Estimate
+    from tiltyard.steps.run import TrainingOutcome
+
+
+def train(
+    *,
+    project: ProjectOption = HERE,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Wall time of the search, in place of the project file's.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Number of trials, in place of the project file's; deterministic.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "started by hand",
+    hold: Annotated[bool, typer.Option("--hold", help="Register and judge, but leave the champion as it is.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a challenger, judge it against the champion, register it, and promote it when it wins.
+
+    The same data and configuration again redo nothing; a run that was killed goes on where it was.
+
+    Examples:
+      tiltyard train
+      tiltyard train --seconds 300 --reason "new autumn data"
+      tiltyard train --trials 40 --hold --json
+    """
+    from flows.local import prepare
+    from tiltyard.cli.opening import find_project
+    from tiltyard.cli.output import write_json
+    from tiltyard.cli.tables import progress_bar
+
+    _, workplace = find_project(project)
+    prepare(workplace)
+
+    from flows import training
+    from tiltyard.steps.progress import listening
+
+    with progress_bar("reading and checking") as bar, listening(bar):
+        outcome = training.train(
+            workplace.project_file, seconds=seconds, trials=trials, reason=reason, promote=not hold
+        )
+    if json:
+        write_json(outcome.model_dump(mode="json"))
+    else:
+        _show(outcome)
+
+
+def _show(outcome: "TrainingOutcome") -> None:
+    """Say how a run ended, and where to look."""
+    from tiltyard.cli.output import say
+    from tiltyard.project.metrics import METRICS
+
+    verdict, scorecard = outcome.verdict, outcome.scorecard
+    if outcome.repeated:
+        say("Same data, same configuration: everything was done before, nothing was redone.")
+    primary = scorecard.metrics[scorecard.primary]
+    say(f"{outcome.project} version {outcome.version}: {verdict.outcome}", style=verdict.outcome)
+    say(verdict.sentence)
+    say(f"{METRICS[scorecard.primary].title} {_interval(primary)} on {scorecard.rows:,} test rows.")
+    say(_champion(outcome))
+    say(f"Model card:         {outcome.card}")
+    say(f"Validation report:  {outcome.report}")
+    say(f"MLflow run:         {outcome.mlflow_run}")
+
+
+def _interval(estimate: "Estimate") -> str:
+    return f"{estimate.value:.4g} (95 % interval {estimate.low:.4g} to {estimate.high:.4g})"
+
+
+def _champion(outcome: "TrainingOutcome") -> str:
+    """Say who is champion now."""
+    if outcome.promoted:
+        before = f", after version {outcome.champion_before}" if outcome.champion_before is not None else ""
+        return f"Version {outcome.version} is the champion{before}."
+    if outcome.verdict.outcome == "promote":
+        return f"Held back as asked; `tiltyard promote {outcome.version}` makes it champion."
+    if outcome.champion_before is not None:
+        return f"Version {outcome.champion_before} stays the champion."
+    return "There is no champion yet."
