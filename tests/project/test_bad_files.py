@@ -36,6 +36,7 @@ BAD = [
     ("split", "{test: 1.5}", "`split.test: 1.5` must be less than 1 (share of rows that judge)"),
     ("split", "{test: 0.7, validation: 0.3}", "must leave a tenth of the rows to train"),
     ("split", "{method: column}", "method `column` needs `column`"),
+    ("split", "{column: y}", "`split.column: y` is the target; the parts need a column of their own"),
     ("search", "{families: [linnear]}", "`linnear` is not a family. Did you mean `linear`?"),
     ("search", "{trials: many}", "`search.trials: many` must be a whole number"),
     ("search", "{seconds: -1}", "`search.seconds: -1` must be greater than 0"),

@@ -124,8 +124,10 @@ def _source(wishes: Wishes, folder: Path) -> Source:
             f"`{_without_password(table)}` needs a query",
             cure="Add --query 'SELECT …', or give a path or s3:// address.",
         )
-    as_typed = "://" in table or Path(table).is_absolute()
-    return source_of(table if as_typed else os.path.relpath(table, folder), folder=folder)
+    source = source_of(table)
+    if "://" in table or Path(table).is_absolute():
+        return source
+    return source.model_copy(update={"path": os.path.relpath(table, folder)})
 
 
 def _sql(url: str, query: str) -> SqlSource:

@@ -82,4 +82,4 @@ class Workplace:
 
     def resolve(self, path: str) -> str:
         """Make a path of the project file absolute; addresses stay as they are."""
-        return path if "://" in path else str(self.folder / path)
+        return path if "://" in path else os.path.normpath(self.folder / path)

@@ -285,6 +285,12 @@ class Project(Section):
     bundle: BundleSection = BundleSection()
 
     @model_validator(mode="after")
+    def _the_target_deals_no_rows(self) -> Self:
+        if self.split.column == self.data.target:
+            raise ValueError(f"`split.column: {self.split.column}` is the target; the parts need a column of their own")
+        return self
+
+    @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Self:
         known = {metric.name for metric in metrics_of(self.task.kind)}
         asked = [("search.metric", self.search.metric), ("gates.metric", self.gates.metric)]
