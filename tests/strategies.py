@@ -71,7 +71,8 @@ def tables(draw: st.DrawFn, contract: Contract, *, min_rows: int = 1, max_rows: 
         else typed_values(column)
         for column in contract.columns
     }
-    return draw(st.lists(st.fixed_dictionaries(by_column), min_size=min_rows, max_size=max_rows))
+    rows = draw(st.lists(st.fixed_dictionaries(by_column), min_size=min_rows, max_size=max_rows))
+    return [{name: row[name] for name in by_column} for row in rows]
 
 
 def same(left: Value, right: Value) -> bool:
