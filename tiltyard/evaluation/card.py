@@ -106,7 +106,7 @@ def _values(column: Column) -> str:
 def _limits(contract: Contract, scorecard: Scorecard, verdict: Verdict | None) -> tuple[str, ...]:
     """Return what the reader must not conclude, as far as the records tell."""
     limits = [
-        f"Judged on {scorecard.rows:,} rows of the same source as the training table; others and later ones may differ.",
+        f"Judged on {scorecard.rows:,} rows of the same source as the training table; others and later ones differ.",
         "Rows outside the ranges and levels above were not seen; answers to them are extrapolation.",
         "Importance says what the model relies on, not what causes the outcome.",
     ]
@@ -114,7 +114,7 @@ def _limits(contract: Contract, scorecard: Scorecard, verdict: Verdict | None) -
         limits.append(scorecard.weakest)
     if scorecard.slices and scorecard.primary in {"roc_auc", "pr_auc", "r2"}:
         limits.append(
-            f"{title(scorecard.primary)} is naturally lower in groups cut by a column that the model relies on, because "
+            f"{title(scorecard.primary)} is naturally lower in groups cut by a column that the model relies on: "
             "such rows are more alike."
         )
     if any(column.kind is Kind.TEXT and column.role is Role.FEATURE for column in contract.columns):

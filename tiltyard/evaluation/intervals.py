@@ -92,9 +92,9 @@ def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]
         spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
         return abs(true - area) - _Z * float(np.sqrt(true * (1 - true) * spread / (positives * negatives)))
 
-    tiny = 1e-9
-    low = 0.0 if area <= tiny else float(brentq(deviation, tiny, area))
-    high = 1.0 if area >= 1 - tiny else float(brentq(deviation, area, 1 - tiny))
+    inside = float(np.clip(area, 1e-9, 1 - 1e-9))  # 0 and 1 solve the equation too, but say nothing
+    low = 0.0 if area <= 1e-9 else float(brentq(deviation, 1e-9, inside))
+    high = 1.0 if area >= 1 - 1e-9 else float(brentq(deviation, inside, 1 - 1e-9))
     return low, high
 
 
