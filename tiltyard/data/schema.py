@@ -17,6 +17,59 @@ DTYPES = {
 }
 """The dtype of every kind in a typed frame."""
 
+_WORDS: dict[str, tuple[str, Gravity, bool, str, str]] = {
+    "column_in_dataframe": (
+        "missing_column",
+        "error",
+        True,
+        "Column `{name}` is in the contract but not in the table.",
+        "Add the column, or take it out of the contract.",
+    ),
+    "dtype": (
+        "kind",
+        "error",
+        True,
+        "Column `{name}` should be of kind {kind} but holds {values}.",
+        "Type the table by the contract first.",
+    ),
+    "not_nullable": (
+        "missing_values",
+        "error",
+        False,
+        "Column `{name}` has {count} missing, first in {first}, and the contract allows none.",
+        "Fill them in, or set `nullable: true` for the column in the contract.",
+    ),
+    "infinite": (
+        "infinite",
+        "error",
+        True,
+        "Column `{name}` has {count} infinite, first in {first}.",
+        "Replace them by a number or by a missing value.",
+    ),
+    "isin": (
+        "new_levels",
+        "warning",
+        False,
+        "Column `{name}` has {count} of levels that the contract does not list, such as {values}, first in {first}.",
+        "Correct them, or add them to the column's `levels` in the contract.",
+    ),
+    "greater_than_or_equal_to": (
+        "out_of_range",
+        "warning",
+        False,
+        "Column `{name}` has {count} below {minimum:g}, such as {values}, first in {first}.",
+        "Correct them, or lower the column's `minimum` in the contract.",
+    ),
+    "less_than_or_equal_to": (
+        "out_of_range",
+        "warning",
+        False,
+        "Column `{name}` has {count} above {maximum:g}, such as {values}, first in {first}.",
+        "Correct them, or raise the column's `maximum` in the contract.",
+    ),
+}
+"""For every check of pandera or our own: code, level, whether it blocks, sentence and cure."""
+
 _NUMERIC = (Kind.NUMBER, Kind.INTEGER)
 
 
@@ -49,11 +102,11 @@ def _schema_column(column: Column) -> pa.Column:
     if column.kind is Kind.NUMBER:
         checks.append(pa.Check(lambda values: ~np.isinf(values), name="infinite"))
     if column.kind in _NUMERIC and column.minimum is not None:
-        checks.append(pa.Check.greater_than_or_equal_to(column.minimum, name="minimum"))
+        checks.append(pa.Check.greater_than_or_equal_to(column.minimum))
     if column.kind in _NUMERIC and column.maximum is not None:
-        checks.append(pa.Check.less_than_or_equal_to(column.maximum, name="maximum"))
+        checks.append(pa.Check.less_than_or_equal_to(column.maximum))
     if column.levels and column.role is not Role.TARGET:
-        checks.append(pa.Check.isin(column.levels, name="levels"))
+        checks.append(pa.Check.isin(column.levels))
     nullable = column.nullable or column.role is Role.TARGET
     return pa.Column(DTYPES[column.kind], checks=checks, nullable=nullable)
 
@@ -63,8 +116,10 @@ def _findings(cases: pd.DataFrame, contract: Contract) -> tuple[Finding, ...]:
     absent = cases["check"] == "column_in_dataframe"
     named = cases.assign(
         column=cases["column"].where(~absent, cases["failure_case"]),
-        check=cases["check"].where(~cases["check"].str.startswith("dtype("), "dtype"),
+        check=cases["check"].str.partition("(")[0],  # `isin(('x',))` is the check `isin`
     )
+    mistyped = named.loc[named["check"] == "dtype", "column"]  # its other checks compare apples with pears
+    named = named[(named["check"] == "dtype") | ~named["column"].isin(mistyped)]
     findings = {
         (column, check): _finding(contract.column(str(column)), str(check), group)
         for (column, check), group in named.groupby(["column", "check"], sort=True)
@@ -75,48 +130,26 @@ def _findings(cases: pd.DataFrame, contract: Contract) -> tuple[Finding, ...]:
 
 def _finding(column: Column, check: str, cases: pd.DataFrame) -> Finding:
     """Say one breach in words."""
+    code, level, blocking, sentence, cure = _WORDS[check]
     cases = cases.sort_values("index")
+    rows = cases["index"].dropna().astype(int)
     values = shown(cases["failure_case"].dropna().unique())
-    rows = f"first in row {int(cases['index'].iloc[0]) + 1}" if cases["index"].notna().any() else ""
-    count, name = len(cases), column.name
-    level: Gravity = "error"
-    blocking, examples = False, values
-    match check:
-        case "column_in_dataframe":
-            code, blocking = "missing_column", True
-            sentence = f"Column `{name}` is in the contract but not in the table"
-            cure = "Add the column, or take it out of the contract."
-        case "dtype":
-            code, blocking = "kind", True
-            sentence = f"Column `{name}` should be of kind {column.kind} but holds {cases['failure_case'].iloc[0]}"
-            cure = "Type the table by the contract first."
-        case "not_nullable":
-            code, examples = "missing_values", row_names(cases["index"])
-            sentence = f"Column `{name}` has {counted(count, 'missing value')}, {rows}, and the contract allows none"
-            cure = "Fill them in, or set `nullable: true` for the column in the contract."
-        case "infinite":
-            code, blocking = "infinite", True
-            sentence = f"Column `{name}` has {counted(count, 'infinite value')}, {rows}"
-            cure = "Replace them by a number or by a missing value."
-        case "levels":
-            code, level = "new_levels", "error" if column.new_levels == "refuse" else "warning"
-            sentence = (
-                f"Column `{name}` has {counted(count, 'row')} with levels that the contract does not list: "
-                f"{', '.join(values)}"
-            )
-            cure = "Correct them, or add them to the column's `levels` in the contract."
-        case _:
-            code, level = "out_of_range", "warning"
-            bound = f"below {column.minimum:g}" if check == "minimum" else f"above {column.maximum:g}"
-            sentence = f"Column `{name}` has {counted(count, 'value')} {bound}, such as {', '.join(values)} ({rows})"
-            cure = f"Correct them, or move the column's `{check}` in the contract."
+    words = {
+        "name": column.name,
+        "kind": column.kind,
+        "minimum": column.minimum or 0.0,
+        "maximum": column.maximum or 0.0,
+        "values": ", ".join(values),
+        "count": counted(len(cases), "value"),
+        "first": ", ".join(row_names(rows, limit=1)),
+    }
     return Finding(
         code=code,
-        level=level,
+        level="error" if code == "new_levels" and column.new_levels == "refuse" else level,
         blocking=blocking,
-        column=name,
-        count=count,
-        examples=examples,
-        sentence=sentence + ".",
-        cure=cure,
+        column=column.name,
+        count=len(cases),
+        examples=values or row_names(rows),
+        sentence=sentence.format(**words),
+        cure=cure.format(**words),
     )
