@@ -1,11 +1,15 @@
 """Slots with hand-made bundles."""
 
+import shutil
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.serving.bundles import CONTRACT_OF_CHURN, CONTRACT_OF_DEMAND, write_bundle
+from tests.serving.registries import Registered, workplace_at
+from tiltyard.registry.client import connect
 from tiltyard.serving.plan import Plan, SlotPlan
 from tiltyard.serving.settings import Limits
 from tiltyard.serving.slots import Served, next_slots
@@ -30,7 +34,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return Served(names=NAMES, slots=slots, limits=Limits(body_bytes=100_000, rows=100))
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with an empty registry: MLflow takes its seconds to make the tables once."""
+    home = tmp_path_factory.mktemp("registry")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        connect(workplace_at(home)).client.search_registered_models()
+    return home
+
+
 @pytest.fixture
-def plan_path(tmp_path: Path) -> Path:
-    """Where a test's plan file goes."""
-    return tmp_path / "serving" / "plan.json"
+def registered(empty_registry: Path, tmp_path: Path) -> Registered:
+    """A registered model of a test's own, in `tmp_path`."""
+    shutil.copy(empty_registry / "mlflow.db", tmp_path)
+    return Registered(tmp_path)

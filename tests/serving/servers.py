@@ -1,12 +1,12 @@
 """Real servers in processes of their own, for tests."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,11 @@ class Server:
 
     def children(self, role: str) -> list[int]:
         """Return the process ids of workers or sidecar."""
-        found = psutil.Process(self.process.pid).children()
-        return [child.pid for child in found if f"tiltyard.serving.{role}" in child.cmdline()]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):  # it has just died
+                found += [child.pid] if f"tiltyard.serving.{role}" in child.cmdline() else []
+        return found
 
     def get(self, path: str) -> httpx.Response | None:
         """Return an answer, None when there is none."""
@@ -98,7 +101,7 @@ class Server:
         return self.process.wait(60)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(
     home: Path, *, names: str = "demand", workers: int = 1, tracking_uri: str | None = None, plan: Plan | None = None
 ) -> Iterator[Server]:

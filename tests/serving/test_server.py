@@ -15,10 +15,11 @@ import pytest
 
 from tests.conftest import free_port
 from tests.serving.load import Tally, load
+from tests.serving.registries import Registered, workplace_at
 from tests.serving.servers import Server, eventually, planned, running
 from tiltyard.errors import ServingError, UsageError
-from tiltyard.project.environment import Environment, Workplace
-from tiltyard.serving.plan import Plan, write_plan
+from tiltyard.serving.champions import SERVING_REFUSED
+from tiltyard.serving.plan import Plan, read_plan, write_plan
 from tiltyard.serving.server import serve
 
 SWAPS = 50
@@ -116,35 +117,50 @@ def test_a_bundle_that_is_damaged_in_the_cache_never_answers(tmp_path: Path) -> 
         assert "is not the file the manifest speaks of" in server.log.read_text()
 
 
-def _workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path / "tiltyard.yaml", Environment(home=tmp_path))
+def test_the_alias_decides_who_answers(tmp_path: Path, registered: Registered) -> None:
+    registered.promote(registered.add())
+    with running(tmp_path) as server:
+        eventually(server.ready)
+        running_load = Load(server, clients=2)
+        registered.promote(registered.add())
+        eventually(lambda: server.version() == 2)
+        registered.promote(registered.add(expected=[99.0]))
+        eventually(lambda: SERVING_REFUSED in registered.tags(3))
+        tally = running_load.stop()
+        assert server.version() == 2
+    assert (tally.lost, tally.mixed, set(tally.versions)) == ([], 0, {1, 2})
+    assert "version 3 is refused" in server.log.read_text()
+    (tmp_path / "mlflow.db").unlink()
+    with running(tmp_path, tracking_uri=unreachable(), plan=read_plan(server.plan)) as again:
+        eventually(again.ready)
+        assert again.version() == 2
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServingError, match=f"port {port} is in use"):
-            serve(["churn"], _workplace(tmp_path), port=port)
+            serve(["churn"], workplace_at(tmp_path), port=port)
 
 
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 8080), ("127.0.0.1", 99_999), ("203.0.113.9", 0)])
 def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path, host: str, port: int) -> None:
     with pytest.raises(ServingError) as caught:
-        serve(["churn"], _workplace(tmp_path), host=host, port=port)
+        serve(["churn"], workplace_at(tmp_path), host=host, port=port)
     assert caught.value.where == f"{host}:{port}"
 
 
 @pytest.mark.parametrize("names", [[], ["../etc"], ["Churn"]])
 def test_what_is_no_model_is_not_served(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(UsageError):
-        serve(names, _workplace(tmp_path), port=free_port())
+        serve(names, workplace_at(tmp_path), port=free_port())
 
 
 def test_a_server_needs_workers_and_a_pause(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="0 workers"):
-        serve(["churn"], _workplace(tmp_path), workers=0)
+        serve(["churn"], workplace_at(tmp_path), workers=0)
     with pytest.raises(UsageError, match="no pause"):
-        serve(["churn"], _workplace(tmp_path), poll_seconds=0)
+        serve(["churn"], workplace_at(tmp_path), poll_seconds=0)
 
 
 def test_a_worker_is_light() -> None:

@@ -60,6 +60,6 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old(tmp_path: Path, damage: 
     assert len(problems) == 1
 
 
-def test_wrong_golden_rows_say_by_how_much(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="away from what they should be"):
+def test_wrong_golden_rows_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="golden row `empty`"):
         load_slot("demand", planned(tmp_path, 2, wrong_golden=True))

@@ -9,6 +9,7 @@ from tiltyard.project.environment import Workplace
 from tiltyard.registry import models
 from tiltyard.registry.client import Registry, connect
 from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.promotion import observe
 from tiltyard.registry.records import ModelRef
 from tiltyard.storage.base import Store
 from tiltyard.storage.opening import open_store
@@ -73,6 +74,15 @@ class Champions:
                 cure="Only versions that Tiltyard registered can be served.",
             ) from error
 
+    def record_move(self, name: str) -> None:
+        """Write a move of the alias into the ledger when it was made by hand and nobody has written it yet.
+
+        Raises:
+            RegistryError: The registry or the ledger cannot be reached.
+            StorageError: The object store cannot be reached.
+        """
+        observe(self._ledger(name), self._registry)
+
     def report_refusal(self, ref: ModelRef, reason: str) -> None:
         """Write into the ledger and on the version's tag why it is not served; once, however many servers refuse it.
 
@@ -82,7 +92,12 @@ class Champions:
         """
         if models.version(self._registry, ref).tags.get(SERVING_REFUSED) == reason:
             return
-        ledger = self._ledgers.setdefault(ref.name, Ledger(self._store, ref.name))
         actor = self._workplace.environment.actor or f"model server on {socket.gethostname()}"
-        ledger.append("refused", actor=actor, version=ref.version, reason=reason)
+        self._ledger(ref.name).append("refused", actor=actor, version=ref.version, reason=reason)
         models.set_tags(self._registry, ref, {SERVING_REFUSED: reason})
+
+    def _ledger(self, name: str) -> Ledger:
+        """Return a model's ledger; what was read of it once is kept."""
+        if name not in self._ledgers:
+            self._ledgers[name] = Ledger(self._store, name)
+        return self._ledgers[name]

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tiltyard.bundle.model import Predictions
-from tiltyard.data.rows import TypedRows, rows_to_columns
+from tiltyard.data.rows import TypedRows
 from tiltyard.errors import TiltyardError, did_you_mean
 from tiltyard.serving.answers import Answer, RequestError, error_answer, json_answer, shorten
 from tiltyard.serving.decoding import decode_rows
@@ -143,9 +143,7 @@ def predict(slot: Slot, request: Request, most_rows: int) -> Answer:
         raise RequestError.of(
             415, f"the content encoding `{shorten(request.encoding, 20)}` is not read", cure="Send plain JSON."
         )
-    contract = slot.runtime.contract
-    typed = rows_to_columns(decode_rows(request.body, contract, most_rows), contract)
-    predictions = slot.runtime.predict(typed.columns)
+    predictions, typed = slot.runtime.predict_rows(decode_rows(request.body, slot.runtime.contract, most_rows))
     if not np.isfinite(predictions.array).all():
         raise RequestError.of(
             500,

@@ -28,6 +28,9 @@ LONGEST_PAUSE = 30.0
 STOP_SECONDS = 40.0
 """After SIGTERM, when children are killed: longer than a worker's own grace."""
 
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""The next look is the better retry."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _log = logging.getLogger(__name__)
 
@@ -99,13 +102,15 @@ def listen(host: str, port: int) -> socket.socket:
         ServingError: The port is in use or not allowed, or the host is none of this machine's.
     """
     where = f"{host}:{port}"
+    if not 0 <= port <= 65_535:
+        raise ServingError(f"{port} is not a port", where=where, cure="Ports are 1 to 65535.")
     try:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except PermissionError:
         raise ServingError("this port is not allowed", where=where, cure="Take one above 1023.") from None
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise ServingError(
                 f"the port {port} is in use", where=where, cure="Stop the server there, or take another port."
             ) from None
@@ -220,4 +225,4 @@ def _sidecar_environment(workplace: Workplace) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
     }
     others = {key: value for key, value in _base_environment().items() if key not in addresses}
-    return others | {key: value for key, value in addresses.items() if value}
+    return _IMPATIENT | others | {key: value for key, value in addresses.items() if value}

@@ -8,7 +8,7 @@ and into the log. Started by `tiltyard.serving.server` as `python -m tiltyard.se
 import logging
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -46,6 +46,8 @@ class Sidecar:
         self._champions = champions
         self._clock = clock
         self._cache = BundleCache(settings.cache)
+        self._aliases: dict[str, ModelRef | None] = {}
+        self._recorded: dict[str, ModelRef | None] = {}
         self._confirmed: dict[str, ModelRef] = {}
         self._said: dict[str, str] = {}
         self.plan = self._last_plan()
@@ -53,10 +55,11 @@ class Sidecar:
     def look(self) -> None:
         """Look once at every model's champion; what cannot be done now is said once and tried at the next look."""
         for name in self._settings.names:
-            try:
-                self._look_at(name)
-            except TiltyardError as error:
-                self._say(name, str(error))
+            for step in (self._follow_champion, self._record_move):
+                try:
+                    step(name)
+                except TiltyardError as error:
+                    self._say(f"{name}.{step.__name__}", str(error))
 
     def _last_plan(self) -> Plan:
         """Return the plan of the last time; an unreadable one is written anew."""
@@ -67,9 +70,16 @@ class Sidecar:
             _log.error("%s", error)
             return Plan()
 
-    def _look_at(self, name: str) -> None:
+    def _record_move(self, name: str) -> None:
+        """Have the ledger told of a move of the alias that did not go through it, once a move."""
+        alias = self._aliases.get(name)
+        if self._recorded.get(name) != alias:
+            self._champions.record_move(name)
+            self._recorded[name] = alias
+
+    def _follow_champion(self, name: str) -> None:
         """Bring one model's slot to its champion."""
-        ref = self._champions.champion(name)
+        ref = self._aliases[name] = self._champions.champion(name)
         if ref is None:
             self._say(name, f"`{name}` has no champion in the registry; what is in its slot stays")
             return
@@ -103,7 +113,7 @@ class Sidecar:
             self._write(self.plan.with_slot(ref.name, slot))
             _log.info("`%s`: version %d is verified and planned", ref.name, ref.version)
         self._confirmed[ref.name] = ref
-        self._said.pop(ref.name, None)
+        self._said.clear()
         self._cache.prune(ref.name, {folder})
 
     def _fetch(self, ref: ModelRef) -> tuple[Path, str]:
@@ -139,10 +149,10 @@ class Sidecar:
         write_plan(self._settings.plan, plan)
         self.plan = plan
 
-    def _say(self, name: str, sentence: str) -> None:
+    def _say(self, subject: str, sentence: str) -> None:
         """Log a trouble when it is new, not at every look."""
-        if self._said.get(name) != sentence:
-            self._said[name] = sentence
+        if self._said.get(subject) != sentence:
+            self._said[subject] = sentence
             _log.warning("%s", sentence)
 
 
@@ -154,13 +164,16 @@ def main(arguments: list[str]) -> None:
     """
     settings = SidecarSettings.model_validate_json(arguments[0])
     start_log("sidecar")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, _end)
     sidecar = Sidecar(settings, Champions(Workplace(settings.project_file)))
-    while not stopping.is_set() and not orphaned(settings.parent):
+    while not orphaned(settings.parent):
         sidecar.look()
-        stopping.wait(settings.poll_seconds)
+        time.sleep(settings.poll_seconds)
+
+
+def _end(*_: object) -> None:
+    """End at once, in the midst of a download too: what is unfinished is in nobody's way."""
+    sys.exit()
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ class Worker(uvicorn.Server):
         for server in self.servers:
             server.close()
         deadline = time.monotonic() + self._settings.drain_seconds
-        while self.server_state.connections and time.monotonic() < deadline:
+        while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(LOOK_SECONDS / 10)
 
     def _swap(self, served: Served) -> None:

@@ -1,0 +1,239 @@
+"""The sidecar against a real registry: what is fetched, what is refused, and what failures leave alone."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.registries import MODEL, Registered
+from tiltyard.bundle.sandbox import verify_bundle
+from tiltyard.errors import RegistryError, ServingError
+from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.records import ModelRef
+from tiltyard.serving import sidecar as module
+from tiltyard.serving.champions import SERVING_REFUSED, Champions
+from tiltyard.serving.plan import Plan, read_plan
+from tiltyard.serving.settings import SidecarSettings
+from tiltyard.serving.sidecar import Sidecar
+from tiltyard.storage.folder import FolderStore
+
+
+class Bench:
+    """A sidecar with its clock in hand."""
+
+    def __init__(self, registered: Registered) -> None:
+        home = registered.workplace.home
+        self.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
+        self.settings = SidecarSettings(
+            names=(MODEL,),
+            plan=home / "plan.json",
+            cache=home / "bundles",
+            project_file=home / "tiltyard.yaml",
+            parent=os.getpid(),
+            poll_seconds=1.0,
+        )
+        self.champions = Champions(registered.workplace)
+        self.ledger = Ledger(FolderStore(Path(registered.workplace.store)), MODEL)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start again, as after a crash."""
+        self.sidecar = Sidecar(self.settings, self.champions, clock=lambda: self.now)
+
+    def look(self) -> Plan:
+        """Look once and return what is in the plan file."""
+        self.sidecar.look()
+        plan = read_plan(self.settings.plan)
+        assert plan == self.sidecar.plan
+        return plan
+
+    @property
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.ledger.entries()]
+
+
+@pytest.fixture
+def bench(registered: Registered) -> Bench:
+    return Bench(registered)
+
+
+def test_without_a_champion_there_is_no_slot(bench: Bench) -> None:
+    assert bench.look() == Plan()
+
+
+def test_the_alias_is_followed_there_and_back(bench: Bench, registered: Registered) -> None:
+    for version in (registered.add(), registered.add(), 1):
+        registered.promote(version)
+        slot = bench.look().models[MODEL]
+        assert (slot.version, slot.since) == (version, bench.now)
+    assert bench.kinds == ["set_by_hand"] * 3
+    assert [entry.version for entry in bench.ledger.entries()] == [1, 2, 1]
+
+
+def test_looking_again_changes_nothing(bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered.promote(registered.add())
+    plan = bench.look()
+    monkeypatch.setattr(module, "verify_bundle", _never)
+    bench.now += timedelta(days=1)
+    assert bench.look() == plan
+    bench.restart()
+    assert bench.look() == plan
+
+
+def _never(*_: object, **__: object) -> Any:
+    raise AssertionError("this was not to be called")
+
+
+BAD: dict[str, tuple[Callable[[Registered], int], str]] = {
+    "golden rows": (lambda registered: registered.add(expected=[99.0]), "golden row"),
+    "damaged": (lambda registered: registered.add(damage=True), "is not the file the manifest speaks of"),
+    "another digest": (lambda registered: registered.add(digest="0" * 64), "the version's tag says"),
+    "no bundle": (lambda registered: registered.add(bundle=False), "has no bundle"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_version_is_refused_with_its_reason_everywhere(
+    bench: Bench, registered: Registered, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add, words = BAD[kind]
+    registered.promote(registered.add())
+    before = bench.look().models
+    registered.promote(add(registered))
+    plan = bench.look()
+    assert plan.models == before
+    assert words in plan.refused[MODEL].reason
+    assert words in registered.tags(2)[SERVING_REFUSED]
+    assert words in next(entry.reason for entry in bench.ledger.entries() if entry.kind == "refused")
+    assert words in caplog.text
+
+
+def test_a_refusal_is_told_once_and_ends_when_the_alias_moves(bench: Bench, registered: Registered) -> None:
+    registered.promote(registered.add())
+    bench.look()
+    registered.promote(registered.add(expected=[99.0]))
+    for _ in range(3):
+        bench.look()
+        bench.now += timedelta(minutes=10)
+        bench.restart()
+    assert bench.kinds.count("refused") == 1
+    registered.promote(1)
+    assert bench.look().refused == {}
+
+
+def test_a_machine_too_busy_to_verify_tries_again_later(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.promote(registered.add())
+    with monkeypatch.context() as busy:
+        late = verify_bundle(Path("nowhere"), timeout=0.001)
+        busy.setattr(module, "verify_bundle", lambda *_, **__: late)
+        assert MODEL in bench.look().refused
+    assert MODEL not in bench.look().models
+    bench.now += timedelta(minutes=6)
+    assert bench.look().models[MODEL].version == 1
+
+
+def test_without_a_registry_the_slot_stays(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registered.promote(registered.add())
+    plan = bench.look()
+
+    def down(_: object, name: str) -> None:
+        raise RegistryError(f"cannot read the alias of `{name}`", cure="Check that MLflow answers.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Champions, "champion", down)
+        assert bench.look() == bench.look() == plan
+        bench.restart()
+        assert bench.look() == plan
+    assert caplog.text.count("cannot read the alias") == 2
+
+
+def test_without_its_files_a_version_waits_and_the_slot_stays(bench: Bench, registered: Registered) -> None:
+    registered.promote(registered.add())
+    plan = bench.look()
+    registered.promote(registered.add())
+    registered.remove_files(2)
+    assert bench.look() == plan
+
+
+def test_a_refusal_that_could_not_be_reported_is_reported_later(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.promote(registered.add(expected=[99.0]))
+
+    def down(*_: object) -> None:
+        raise RegistryError("cannot tag", cure="Wait.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Champions, "report_refusal", down)
+        assert not bench.look().refused[MODEL].reported
+    assert bench.look().refused[MODEL].reported
+    assert "refused" in bench.kinds
+
+
+def test_a_bundle_lost_from_the_cache_is_fetched_again(bench: Bench, registered: Registered) -> None:
+    registered.promote(registered.add())
+    slot = bench.look().models[MODEL]
+    graph = Path(slot.bundle) / "model.onnx"
+    graph.write_bytes(b"damaged")
+    bench.restart()
+    assert bench.look().models[MODEL] == slot
+    assert graph.read_bytes() != b"damaged"
+    (Path(slot.bundle) / "manifest.json").unlink()
+    assert bench.look().models[MODEL] == slot
+
+
+def test_the_cache_keeps_the_last_two_versions(bench: Bench, registered: Registered) -> None:
+    for _ in range(4):
+        registered.promote(registered.add())
+        bench.look()
+        bench.now += timedelta(seconds=1)
+    kept = sorted(folder.name[0] for folder in (bench.settings.cache / MODEL).iterdir())
+    assert kept == ["3", "4"]
+
+
+def test_a_full_disk_leaves_the_slot_and_is_tried_again(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.promote(registered.add())
+    plan = bench.look()
+    registered.promote(registered.add())
+
+    def full(*_: object) -> None:
+        raise ServingError("the plan cannot be written (No space left on device)", cure="Free the disk.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "write_plan", full)
+        assert bench.look() == plan
+    assert bench.look().models[MODEL].version == 2
+
+
+def test_a_download_cut_off_leaves_nothing(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = bench.settings.cache / ".incoming-999999999"
+    left.mkdir(parents=True)
+    bench.restart()
+    assert not left.exists()
+
+    def fails(_: Champions, __: ModelRef, folder: Path) -> Path:
+        (folder / "half").write_bytes(b"half")
+        raise RegistryError("cut off", cure="Wait.")
+
+    registered.promote(registered.add())
+    monkeypatch.setattr(Champions, "download", fails)
+    assert bench.look() == Plan()
+    assert [path for path in bench.settings.cache.rglob("*") if path.is_file()] == []
+
+
+def test_an_unreadable_plan_is_written_anew(bench: Bench, registered: Registered) -> None:
+    registered.promote(registered.add())
+    bench.settings.plan.write_text("{")
+    bench.restart()
+    assert bench.look().models[MODEL].version == 1
