@@ -1,7 +1,7 @@
 """What a logged model needs to run: exact versions, and the commit it was made from."""
 
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "skops", "tiltyard")
@@ -12,9 +12,9 @@ def pip_requirements() -> list[str]:
     """Return the requirements of a logged model as `name==version`.
 
     Given explicitly, because MLflow would otherwise load the model in a process of its own to find them, which takes
-    half a minute.
+    half a minute. A package that is not installed (Tiltyard itself, run from a checkout) is left out.
     """
-    return [f"{name}=={version(name)}" for name in _NEEDED]
+    return [f"{name}=={found}" for name in _NEEDED if (found := _installed(name))]
 
 
 def git_tags(folder: Path) -> dict[str, str]:
@@ -33,6 +33,14 @@ def git_tags(folder: Path) -> dict[str, str]:
         "mlflow.source.git.branch": branch,
         "tiltyard.git_changed": "true" if changed else "false",
     }
+
+
+def _installed(name: str) -> str:
+    """Return the version of an installed package; empty when it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -153,7 +153,7 @@ class FolderStore(Store):
 
 def _cure(error: OSError) -> str:
     """Say what to do about a refusal of the operating system."""
-    if error.errno in {errno.EISDIR, errno.ENOTDIR}:
+    if error.errno in {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}:
         return "In a folder, a key cannot also be the prefix of another."
     return "Check that the folder is there, writable, and on a file system with hard links."
 
