@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -158,7 +159,7 @@ TEXT_FORMS = [
 
 @pytest.mark.parametrize("kind", list(Kind))
 @settings(max_examples=250, deadline=None)
-@given(RAW_COLUMNS, st.sampled_from(TEXT_FORMS), st.sampled_from([None, "str", "pyarrow", "convert"]))
+@given(RAW_COLUMNS, st.sampled_from(TEXT_FORMS), st.sampled_from([None, "str", "arrow", "inferred"]))
 def test_bulk_typing_agrees_with_value_by_value(
     kind: Kind, raw: list[object], rules: Contract, dtype: str | None
 ) -> None:
@@ -187,13 +188,11 @@ def _series(raw: Sequence[object], dtype: str | None) -> "pd.Series[Any]":
     if dtype == "str":
         return series.map(lambda value: value if value is None else str(value)).astype(object)
     try:
-        return series.convert_dtypes(dtype_backend="pyarrow") if dtype == "pyarrow" else _native(series, dtype)
-    except (ValueError, TypeError, OverflowError):
+        if dtype == "arrow":
+            return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(list(raw), from_pandas=True)))
+        return series.infer_objects() if dtype == "inferred" else series
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return series
-
-
-def _native(series: "pd.Series[Any]", dtype: str | None) -> "pd.Series[Any]":
-    return series.infer_objects() if dtype == "convert" else series
 
 
 def _or_refused(column: Column, value: object, contract: Contract) -> Value:
