@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from tiltyard.errors import TrainingError
 from tiltyard.training.bench import Bench, Job, Outcome
@@ -71,6 +71,20 @@ class Crew:
         self._process.wait()
         self._connection.close()
 
+    def wait_ready(self, seconds: float | None) -> bool:
+        """Wait until the workers are there.
+
+        Args:
+            seconds: Longest wait; forever when None.
+
+        Returns:
+            Whether they are; False when the time is up.
+
+        Raises:
+            TrainingError: The worker processes could not start.
+        """
+        return bool(wait([self._connection], seconds)) and self._receive() is None
+
     @property
     def has_idle(self) -> bool:
         """Whether a worker has nothing to do."""
@@ -102,14 +116,17 @@ class Crew:
         """
         if not wait([self._connection], seconds):
             return None
-        try:
-            slot, outcome = cast(tuple[int, Outcome], self._connection.recv())
-        except (EOFError, OSError) as error:
-            raise self._gone() from error
+        slot, outcome = cast(tuple[int, Outcome], self._receive())
         if self.running.get(slot) != outcome.job:
             return None
         del self.running[slot]
         return outcome
+
+    def _receive(self) -> Any:
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._gone() from error
 
     def _send(self, slot: int, job: Job | None) -> None:
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
@@ -48,7 +49,7 @@ class FitRows:
 def fit(
     problem: Problem, result: SearchResult, *, contract: Contract, settings: SearchSection, rows: FitRows
 ) -> FittedModel:
-    """Fit what a search found on training and validation rows, with all cores.
+    """Fit what a search found on training and validation rows, with all free cores.
 
     Args:
         problem: The problem that was searched.
@@ -63,16 +64,15 @@ def fit(
     Raises:
         TrainingError: The estimator fails on these rows, or there are no rows for calibration or threshold.
     """
-    with threadpool_limits(_cores()):
-        return FittedModel(
-            task=problem.task,
-            classes=contract.classes,
-            encoder=Encoder.of(contract),
-            estimator=_estimator(problem, result, settings, rows.learnt, rows.calibration),
-            threshold=_threshold(problem, result, settings, rows),
-            family=result.family,
-            parameters=dict(result.parameters),
-        )
+    return FittedModel(
+        task=problem.task,
+        classes=contract.classes,
+        encoder=Encoder.of(contract),
+        estimator=_estimator(problem, result, settings, rows.learnt, rows.calibration),
+        threshold=_threshold(problem, result, settings, rows),
+        family=result.family,
+        parameters=dict(result.parameters),
+    )
 
 
 def fit_baseline(problem: Problem, *, contract: Contract, rows: Indices) -> FittedModel:
@@ -127,17 +127,25 @@ def _estimator(
 
 
 def _fit_family(problem: Problem, name: str, parameters: Any, iterations: int | None, rows: Indices) -> Any:
-    facts = facts_of(problem, len(rows), threads=_cores())
+    threads = _free_cores()
+    facts = facts_of(problem, len(rows), threads=threads)
     family = family_named(name, problem)
     try:
-        model = family.build(parameters, facts, iterations)
-        return fit_pipeline(family, model, problem.matrix[rows], problem.y[rows], facts)
+        with threadpool_limits(threads):
+            model = family.build(parameters, facts, iterations)
+            return fit_pipeline(family, model, problem.matrix[rows], problem.y[rows], facts)
     except TiltyardError:
         raise
     except Exception as error:  # an own estimator may raise anything
         raise TrainingError(f"`{name}` could not be fitted on {len(rows)} rows ({error})") from error
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _free_cores() -> int:
+    """Return how many cores are free for this fit, at least one.
+
+    OpenMP's threads wait for each other by spinning: on cores that others use, several threads are many times slower
+    than one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    idle = (os.cpu_count() or 1) * (1.0 - psutil.cpu_percent(interval=0.1) / 100.0)
+    return max(1, min(cores, round(idle - 0.2)))

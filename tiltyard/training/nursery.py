@@ -5,7 +5,7 @@ milliseconds instead of the import of scikit-learn. The nursery dies with the pr
 with the nursery, whatever ends them.
 
 Messages from the searching process: `(slot, job)` to run a job, `(slot, None)` to replace the worker in a slot.
-Messages to it: `(slot, outcome)`.
+Messages to it: `None` once the workers are there, then `(slot, outcome)`.
 """
 
 import ctypes
@@ -90,6 +90,7 @@ def tend(searcher: Connection, count: int) -> None:
     """
     bench: Bench = searcher.recv()
     workers = [Worker(bench) for _ in range(count)]
+    searcher.send(None)
     try:
         while True:
             ready = wait([searcher, *(worker.connection for worker in workers)])

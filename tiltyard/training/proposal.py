@@ -14,6 +14,9 @@ GENERATION = 4
 """Where only trials are counted, results become known in groups of this size, so that neither timing nor the number
 of workers can change what is proposed."""
 
+NEAR = 0.025
+"""Share of what the best gains over the worst seen, within which others are still in the race."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -83,31 +86,44 @@ class Standing:
         return float("-inf") if record.score is None else oriented(self.arena.metric, record.score)
 
     def ranked(self, *, screening: bool) -> list[TrialRecord]:
-        """Return complete trials of one kind, the best first."""
+        """Return complete trials of one kind, the best first; of full ones those with the most folds only."""
         found = [one for one in self.history if one.screening is screening and one.state == "complete"]
+        most = max((len(one.folds) for one in found), default=0)
+        found = [one for one in found if len(one.folds) == most]
         return sorted(found, key=lambda one: (-self.value(one), one.number))
 
-    def known(self, family: str, parameters: Parameters, *, screening: bool) -> bool:
-        """Whether these parameters have been proposed before."""
+    def known(self, family: str, parameters: Parameters, *, screening: bool, folds: int = 0) -> bool:
+        """Whether these parameters have been proposed before.
+
+        Args:
+            family: Name of the family.
+            parameters: Hyper-parameters.
+            screening: Whether first looks or full trials are meant.
+            folds: Fewer folds than this do not count, unless the trial was given up.
+        """
         tried: list[TrialRecord | Proposal] = [*self.history, *self.running]
         return any(
-            one.family == family and one.parameters == parameters and one.screening is screening for one in tried
+            one.family == family
+            and one.parameters == parameters
+            and one.screening is screening
+            and (len(one.folds) >= folds or (isinstance(one, TrialRecord) and one.state != "complete"))
+            for one in tried
         )
 
     @property
     def tolerance(self) -> float:
         """How far behind the best is still in the race: a share of what the best gains over the worst seen.
 
-        That share is 5 %, or on few rows what chance alone does to a proportion.
+        That share is `NEAR`, or on few rows what chance alone does to a proportion.
         """
         values = [self.value(one) for one in self.history if one.score is not None]
         if not values:
             return 0.0
         scoring_rows = max(10.0, self.arena.facts.rows / max(1, self.arena.folds - 1))
-        return (max(values) - min(values)) * max(0.05, 0.5 / math.sqrt(scoring_rows))
+        return (max(values) - min(values)) * max(NEAR, 0.5 / math.sqrt(scoring_rows))
 
     def seconds(self, family: str, parameters: Parameters, rows: int | None = None) -> float | None:
-        """Estimate the time of one fit from those of the family that are most like it.
+        """Estimate the time of one fit from the three of the family that are most like it in their amount of work.
 
         Args:
             family: Name of the family.
@@ -120,14 +136,12 @@ class Standing:
         kind, facts = self.arena.families[family], self.arena.facts
         done = [one for one in self.history if one.family == family and one.folds and one.rows]
         largest = max((one.rows for one in done), default=0)
-        rates = [
-            one.seconds / len(one.folds) / kind.work(one.parameters, facts.with_rows(one.rows))
-            for one in done
-            if one.rows * 2 >= largest
-        ]
-        if not rates:
+        if not done:
             return None
-        return statistics.median(rates[-7:]) * kind.work(parameters, facts.with_rows(rows or facts.rows))
+        work = kind.work(parameters, facts.with_rows(rows or facts.rows))
+        works = {one.number: kind.work(one.parameters, facts.with_rows(one.rows)) for one in done}
+        like = sorted(done, key=lambda one: (one.rows * 2 < largest, abs(math.log(works[one.number] / work))))
+        return work * statistics.median(one.seconds / len(one.folds) / works[one.number] for one in like[:3])
 
 
 class Sampler(ABC):

@@ -17,10 +17,20 @@ import numpy as np
 from tiltyard.training.problem import TrialRecord
 from tiltyard.training.proposal import Proposal, Sampler, Standing, turned, usual_folds
 from tiltyard.training.space import Scalar, neighbour, sample
+from tiltyard.training.tree_families import LEAST_RATE
 
 SCREENING_ROWS = 4000
 EXPENSIVE = 0.08
 """Share of the time left that the first fit of a family may take, for the family to get a second one."""
+POLISH = (3.0, 1.8)
+"""What the learning rate is divided by in the end; the second when the first would take too long."""
+
+CAREFUL, DARING = 0.3, 0.85
+"""Share of the time left that a step may take; the second where none is to be had for the first."""
+
+PROMOTED = 3
+"""Full trials that are run on more folds when there turns out to be time for more."""
+
 FULL_TRIALS = 12
 """Complete trials that the budget should allow; folds are given up for them."""
 
@@ -59,26 +69,26 @@ class Race(Sampler):
         return None
 
     def _promote(self, standing: Standing) -> Proposal | None:
-        """Return the best screened trial that has not been run in full."""
+        """Return the best trial that deserves all rows and folds and has not had them."""
         screened = standing.ranked(screening=True)
         if not screened:
             return None
-        best = standing.value(screened[0])
-        taken: dict[str, int] = {}
-        for one in screened:
-            taken[one.family] = taken.get(one.family, 0) + 1
-            behind = best - standing.value(one)
-            if taken[one.family] > 2 or behind > standing.tolerance:
-                continue
-            if standing.known(one.family, one.parameters, screening=False):
-                continue
-            if _affordable(standing, one.family, one.parameters, share=0.5 if behind == 0.0 else 0.15):
+        folds = _folds_in_use(standing)
+        for one in [*standing.ranked(screening=False)[:PROMOTED], *_best_two(standing, screened)]:
+            known = standing.known(one.family, one.parameters, screening=False, folds=folds)
+            share = 0.5 if one is screened[0] else 0.15
+            if not known and _affordable(standing, one.family, one.parameters, share=share):
                 return self._full(standing, one.family, dict(one.parameters), standing.tolerance)
         return None
 
     def _step(self, standing: Standing) -> Proposal | None:
         """Return parameters near the best of a leading family."""
+        return self._step_within(standing, CAREFUL) or self._step_within(standing, DARING)
+
+    def _step_within(self, standing: Standing, share: float) -> Proposal | None:
+        """Return such a step whose first fit takes at most a share of the time left."""
         random = np.random.default_rng((self.seed, standing.number))
+        reserve = _polish_seconds(standing)
         leaders = _leaders(standing)
         while leaders:
             names = list(leaders)
@@ -87,7 +97,7 @@ class Race(Sampler):
             for _ in range(12):
                 parameters = _near_the_best(standing, name, random)
                 fresh = not standing.known(name, parameters, screening=False)
-                if fresh and _affordable(standing, name, parameters, share=0.3):
+                if fresh and _affordable(standing, name, parameters, share=share, reserve=reserve):
                     return self._full(standing, name, parameters, 0.0)
             del leaders[name]
         return None
@@ -103,29 +113,31 @@ class Race(Sampler):
         if not ranked or ranked[0].family != "boosting":
             return None
         best = ranked[0]
-        space = standing.arena.families["boosting"].space(standing.arena.facts)
-        for share in (3.0, 1.8):
-            rate = float(best.parameters["rate"]) / share
-            parameters: dict[str, Scalar] = {**best.parameters, "rate": max(rate, space["rate"].at(0.0))}
+        for share in POLISH:
+            parameters: dict[str, Scalar] = {**best.parameters, "rate": _slower(best, share)}
             if standing.known("boosting", parameters, screening=False):
                 return None
-            if self._is_time(standing, parameters, len(best.folds), early=early):
+            if _is_time(standing, parameters, len(best.folds), early=early):
                 proposal = self._full(standing, "boosting", parameters, standing.tolerance)
                 return replace(proposal, eager=standing.left is not None)
         return None
 
-    def _is_time(self, standing: Standing, parameters: dict[str, Scalar], folds: int, *, early: bool) -> bool:
-        """Whether the polishing run fits into what is left, and little else does."""
-        arena = standing.arena
-        if standing.left is None:
-            return arena.trials is not None and standing.number >= arena.trials - 2
-        cost = standing.seconds("boosting", parameters) or math.inf
-        wall = cost * math.ceil(folds / arena.workers)
-        return 1.15 * wall < standing.left and (early or standing.left < 1.6 * wall + 0.5)
-
     def _full(self, standing: Standing, name: str, parameters: dict[str, Scalar], tolerance: float) -> Proposal:
         folds = _folds_in_use(standing)
         return Proposal(name, parameters, turned(folds, standing.number), tolerance=tolerance)
+
+
+def _best_two(standing: Standing, screened: list[TrialRecord]) -> list[TrialRecord]:
+    """Return the screened trials within the tolerance of the best, at most two of a family."""
+    best = standing.value(screened[0])
+    near = [one for one in screened if best - standing.value(one) <= standing.tolerance]
+    places: dict[str, int] = {}
+    chosen = []
+    for one in near:
+        places[one.family] = places.get(one.family, 0) + 1
+        if places[one.family] <= 2:
+            chosen.append(one)
+    return chosen
 
 
 def _deserves_another(standing: Standing, name: str) -> bool:
@@ -139,26 +151,60 @@ def _deserves_another(standing: Standing, name: str) -> bool:
     return standing.left is None or done[0].seconds < EXPENSIVE * standing.left
 
 
-def _affordable(standing: Standing, name: str, parameters: dict[str, Scalar], *, share: float) -> bool:
-    """Whether one fit takes at most a share of the time left."""
+def _affordable(
+    standing: Standing, name: str, parameters: dict[str, Scalar], *, share: float, reserve: float = 0.0
+) -> bool:
+    """Whether one fit takes at most a share of the time left, and leaves a reserve."""
     if standing.left is None:
         return True
     cost = standing.seconds(name, parameters)
-    return cost is not None and cost < share * standing.left
+    return cost is not None and cost < share * standing.left and cost + reserve < standing.left
+
+
+def _slower(best: TrialRecord, share: float) -> float:
+    """Return a share of a boosting model's learning rate."""
+    return max(float(best.parameters["rate"]) / share, LEAST_RATE)
+
+
+def _polish_seconds(standing: Standing) -> float:
+    """Return the wall time to keep for the polishing run; 0 when there is none to come, or no time for it."""
+    ranked = standing.ranked(screening=False)
+    if standing.left is None or not ranked or ranked[0].family != "boosting":
+        return 0.0
+    parameters: dict[str, Scalar] = {**ranked[0].parameters, "rate": _slower(ranked[0], POLISH[0])}
+    if standing.known("boosting", parameters, screening=False):
+        return 0.0
+    wall = _polish_wall(standing, parameters, len(ranked[0].folds))
+    return wall if wall < standing.left else 0.0
+
+
+def _polish_wall(standing: Standing, parameters: dict[str, Scalar], folds: int) -> float:
+    """Return the wall time of a boosting model on all folds at once, with some margin."""
+    cost = standing.seconds("boosting", parameters) or math.inf
+    return 1.15 * cost * math.ceil(folds / standing.arena.workers)
+
+
+def _is_time(standing: Standing, parameters: dict[str, Scalar], folds: int, *, early: bool) -> bool:
+    """Whether the polishing run fits into what is left, and no further step would fit before it."""
+    arena = standing.arena
+    if standing.left is None:
+        return arena.trials is not None and standing.number >= arena.trials - 2
+    wall = _polish_wall(standing, parameters, folds)
+    step = standing.seconds("boosting", standing.ranked(screening=False)[0].parameters) or 0.0
+    return wall < standing.left and (early or standing.left < wall + 1.2 * step)
 
 
 def _folds_in_use(standing: Standing) -> int:
-    """Return how many folds full trials have: as before, or as many as the budget allows."""
+    """Return how many folds full trials have: as many as the budget allows, and never fewer than before."""
     arena = standing.arena
     if standing.left is None:
         return usual_folds(arena.facts.rows, arena.folds)
     before = [len(one.folds) for one in standing.ranked(screening=False)]
     before += [len(one.folds) for one in standing.running if not one.screening]
-    if before:
-        return max(before)
-    best = standing.ranked(screening=True)[0]
+    best = (standing.ranked(screening=False) or standing.ranked(screening=True))[0]
     cost = standing.seconds(best.family, best.parameters) or math.inf
-    return max(1, min(arena.folds, int(standing.left * arena.workers / (FULL_TRIALS * cost))))
+    allowed = int(standing.left * arena.workers / (FULL_TRIALS * cost))
+    return max(1, *before, min(arena.folds, allowed))
 
 
 def _leaders(standing: Standing) -> dict[str, float]:

@@ -21,8 +21,11 @@ from tiltyard.training.space import Parameters, Real, Scalar, Space, Whole
 SEARCH_TREES = 100
 """Trees of a forest; more hardly help and cost size."""
 
-MAX_ITERATIONS = 2000
+MAX_ITERATIONS = 5000
 """Boosting iterations at most."""
+
+LEAST_RATE = 0.01
+"""Least learning rate of boosting."""
 
 
 def most_leaves(facts: Facts) -> int:
@@ -128,7 +131,7 @@ class Boosting(Family):
     def space(self, facts: Facts) -> Space:
         """Return step, size of the trees, and what holds them back."""
         return {
-            "rate": Real(0.01, 0.3, log=True),
+            "rate": Real(LEAST_RATE, 0.3, log=True),
             "leaves": Whole(4, max(5, min(255, facts.rows // 20)), log=True),
             "leaf_rows": Whole(2, max(3, min(200, facts.rows // 20)), log=True),
             "l2": Real(1e-3, 100.0, log=True),

@@ -53,7 +53,7 @@ class Trial:
         return None
 
     def remember(self, history: Sequence[TrialRecord], rows: int) -> None:
-        """Take over folds that were run before with the same parameters on all rows, in screening.
+        """Take over folds that were run before with the same parameters on all rows.
 
         Args:
             history: Finished trials.
@@ -61,9 +61,11 @@ class Trial:
         """
         for one in history:
             same = one.family == self.proposal.family and one.parameters == self.proposal.parameters
-            if self.proposal.screening or not (same and one.screening and one.rows >= rows):
+            if self.proposal.screening or not same or one.rows < rows:
                 continue
             for fold, value in zip(one.folds, one.fold_scores, strict=True):
+                if fold not in self.proposal.folds:
+                    continue
                 job = Job(self.number, one.family, one.parameters, fold)
                 self.started.add(fold)
                 self.outcomes[fold] = Outcome(job, value, one.iterations, one.rows, one.seconds / len(one.folds))

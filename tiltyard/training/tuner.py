@@ -21,10 +21,10 @@ from tiltyard.training.winner import best_of, summary
 TICK = 0.25
 """Seconds between two looks at the clock."""
 
-RUNAWAY = 6.0
+RUNAWAY = 8.0
 """A fit that takes this many times its estimate is killed, when time is limited."""
 
-UNKNOWN_SHARE = 0.25
+UNKNOWN_SHARE = 0.12
 """Share of the time left that the first fit of a family may take."""
 
 
@@ -114,6 +114,7 @@ class _Run:
 
     def work(self, crew: Crew) -> None:
         """Run trials until the budget is used up or there is nothing more to try."""
+        crew.wait_ready(self.left)
         while self.left is None or self.left > 0:
             self._hand_out(crew)
             if not crew.running:
@@ -181,7 +182,7 @@ class _Run:
         if self.left is None:
             return float("inf")
         cost = self._standing().seconds(job.family, job.parameters, job.rows)
-        return RUNAWAY * cost + 1.0 if cost is not None else UNKNOWN_SHARE * self.left
+        return RUNAWAY * cost + 2.0 if cost is not None else UNKNOWN_SHARE * self.left
 
     def _propose(self) -> Trial | None:
         """Start the next trial, when there is one to start."""
