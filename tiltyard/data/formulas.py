@@ -15,6 +15,9 @@ ROWS_PER_COLUMN = 10
 MOST_COLUMNS = 200
 """Wider tables are not searched for formulas."""
 
+MOST_MISSING = 0.1
+"""Columns with a larger share of missing values are left out of formulas."""
+
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -57,23 +60,23 @@ def find_formula(X: Floats, y: Floats) -> Formula | None:
 
 def _linear(X: Floats, y: Floats) -> tuple[tuple[int, ...], float] | None:
     """Find the fewest columns with an exact linear fit, by leaving out one after the other."""
-    varied = np.flatnonzero(np.nanstd(X, axis=0) > 0) if X.size else np.zeros(0, dtype=np.int64)
-    complete = ~np.isnan(X[:, varied]).any(axis=1)
-    if not 0 < len(varied) <= MOST_COLUMNS or complete.sum() < ROWS_PER_COLUMN * (len(varied) + 1):
+    known = np.flatnonzero(np.isnan(X).mean(axis=0) <= MOST_MISSING)
+    complete = ~np.isnan(X[:, known]).any(axis=1)
+    if not 0 < len(known) <= MOST_COLUMNS or complete.sum() < ROWS_PER_COLUMN * (len(known) + 1):
         return None
-    Z = np.column_stack([X[np.ix_(complete, varied)], y[complete]])
+    Z = np.column_stack([X[np.ix_(complete, known)], y[complete]])
     Z = Z / np.maximum(np.abs(Z).max(axis=0), _TINY)  # so that squares stay finite
     Z = Z - Z.mean(axis=0)
     Z = Z / np.maximum(Z.std(axis=0), _TINY)
     correlations = Z.T @ Z / len(Z)
-    kept = list(range(len(varied)))
+    kept = list(range(len(known)))
     if _fit(correlations, kept) < EXACT:
         return None
     for column in sorted(kept, key=lambda i: abs(correlations[i, -1])):
         fewer = [i for i in kept if i != column]
         if fewer and _fit(correlations, fewer) >= EXACT:
             kept = fewer
-    return tuple(int(varied[i]) for i in kept), _fit(correlations, kept)
+    return tuple(int(known[i]) for i in kept), _fit(correlations, kept)
 
 
 def _fit(correlations: Floats, columns: list[int]) -> float:

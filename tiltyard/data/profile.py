@@ -53,6 +53,10 @@ class Profile:
     ordered: bool
 
 
+Figures = tuple[tuple[tuple[str, str], ...], tuple[Bar, ...], bool]
+"""Facts, bars, and whether the bars are ordered."""
+
+
 def profile_table(frame: pd.DataFrame, contract: Contract) -> tuple[Profile, ...]:
     """Profile the columns of a table, target first, columns that are not in it left out.
 
@@ -68,7 +72,8 @@ def profile_column(values: pd.Series, column: Column) -> Profile:
     """Profile one typed column."""
     known = values.dropna()
     missing = len(values) - len(known)
-    facts, bars, ordered = _figures(known, column) if len(known) and column.role not in PRIVATE else ((), (), False)
+    with np.errstate(over="ignore", invalid="ignore"):  # the mean of the largest floats is infinite: so be it
+        facts, bars, ordered = _figures(known, column)
     return Profile(
         column=column,
         missing=missing,
@@ -80,25 +85,37 @@ def profile_column(values: pd.Series, column: Column) -> Profile:
     )
 
 
-def _figures(known: pd.Series, column: Column) -> tuple[tuple[tuple[str, str], ...], tuple[Bar, ...], bool]:
-    """Return facts and bars of a column that has values."""
-    if column.kind is Kind.TEXT:
-        lengths = known.str.len()
-        return (("length", f"{int(lengths.min())} to {int(lengths.max())} characters"),), (), False
-    if column.kind in (Kind.CATEGORY, Kind.BOOLEAN):
-        return (), _level_bars(known), False
-    if column.kind is Kind.TIME:
-        moments = known.to_numpy(dtype="datetime64[us]")
-        facts = (("first", _moment(moments.min())), ("last", _moment(moments.max())))
-        edges, counts = _histogram(moments.astype(np.int64).astype(np.float64))
-        names = [_moment(edge) for edge in edges.astype(np.int64).astype("datetime64[us]")]
-        return facts, _bin_bars(names, counts), True
-    numbers = known.to_numpy(dtype=np.float64)
+def _figures(known: pd.Series, column: Column) -> Figures:
+    """Return facts, bars and whether the bars are ordered, from the values that are not missing."""
+    if len(known) == 0 or column.role in PRIVATE:
+        return (), (), False
+    match column.kind:
+        case Kind.TEXT:
+            lengths = known.str.len()
+            return (("length", f"{int(lengths.min())} to {int(lengths.max())} characters"),), (), False
+        case Kind.CATEGORY | Kind.BOOLEAN:
+            return (), _level_bars(known), False
+        case Kind.TIME:
+            return _time_figures(known.to_numpy(dtype="datetime64[us]"))
+        case _:
+            return _number_figures(known.to_numpy(dtype=np.float64), column.kind)
+
+
+def _time_figures(moments: NDArray[np.datetime64]) -> Figures:
+    """Return facts and bars of times."""
+    facts = (("first", _moment(moments.min())), ("last", _moment(moments.max())))
+    edges, counts = _histogram(moments.astype(np.int64).astype(np.float64))
+    names = [_moment(edge) for edge in edges.astype(np.int64).astype("datetime64[us]")]
+    return facts, _bin_bars(names, counts), True
+
+
+def _number_figures(numbers: NDArray[np.float64], kind: Kind) -> Figures:
+    """Return facts and bars of numbers; few integers get a bar each."""
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return (), (), True
     distinct = len(np.unique(numbers))
-    if distinct <= (BINS if column.kind is Kind.INTEGER else 1):
+    if distinct <= (BINS if kind is Kind.INTEGER else 1):
         return _number_facts(numbers), _value_bars(numbers), distinct > MOST_LEVELS
     edges, counts = _histogram(numbers)
     return _number_facts(numbers), _bin_bars([f"{edge:.6g}" for edge in edges], counts), True
