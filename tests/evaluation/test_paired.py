@@ -134,3 +134,15 @@ def test_classes_are_matched_by_name() -> None:
     answers = Predictions(np.array([[0.2, 0.8]]))
     assert align(answers, ("no", "yes"), ("yes", "maybe", "no")).array.tolist() == [[0.8, 0.0, 0.2]]
     assert align(answers, ("no", "yes"), ("no", "yes")) is answers
+
+
+@pytest.mark.parametrize(("rows", "certain"), [(4, False), (40, True)])
+def test_a_faultless_order_of_few_rows_is_not_certain(rows: int, certain: bool) -> None:
+    y = np.arange(rows) % 2
+    perfect = Predictions(np.column_stack([1.0 - y, y]).astype(np.float64))
+    constant = Predictions(np.full((rows, 2), 0.5))
+    for groups in (None, np.arange(rows)):
+        found = compare("roc_auc", y, perfect, constant, groups=groups)
+        assert found is not None
+        assert (found.p_value <= 0.001) is certain
+        assert found.standard_error > 0

@@ -3,9 +3,14 @@
 import pytest
 
 from benchmarks.gate.__main__ import DUELS, Duel, kept, run
+from tiltyard.evaluation.paired import BOOTSTRAPPED
 
 FAST = [duel for duel in DUELS if duel.metric in {"accuracy", "rmse", "log_loss"} and duel.slices == 0]
-SLOW = [duel for duel in DUELS if duel not in FAST]
+SLOW = [
+    pytest.param(duel, id=duel.title, marks=[pytest.mark.exhaustive] if duel.metric in BOOTSTRAPPED else [])
+    for duel in DUELS
+    if duel not in FAST
+]
 
 
 @pytest.mark.parametrize("duel", FAST, ids=lambda duel: duel.title)
@@ -13,7 +18,7 @@ def test_promises_of_the_gate(duel: Duel) -> None:
     assert kept(duel, run(duel, 200, seed=3), 200)
 
 
-@pytest.mark.parametrize("duel", SLOW, ids=lambda duel: duel.title)
+@pytest.mark.parametrize("duel", SLOW)
 def test_promises_of_the_gate_for_order_slices_and_the_bootstrap(duel: Duel) -> None:
     assert kept(duel, run(duel, 40, seed=3), 40)
 

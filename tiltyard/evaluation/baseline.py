@@ -1,9 +1,10 @@
 """A model that knows nothing: the constant answer that a first champion must beat."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tiltyard.bundle.model import Predictions
-from tiltyard.evaluation.paired import contest
+from tiltyard.evaluation.paired import compare
 from tiltyard.evaluation.records import Comparison
 from tiltyard.evaluation.terms import Labels
 from tiltyard.project.metrics import Task
@@ -32,7 +33,7 @@ def constant_answers(task: Task, trained_on: Labels, rows: int, *, classes: int 
     return Predictions(values=np.full(rows, float(centre)))
 
 
-def compare_with_constant(
+def compare_with_constant(  # noqa: PLR0913  # the two models, the rows and the error rate, as `compare`
     metric: str,
     task: Task,
     trained_on: Labels,
@@ -40,6 +41,7 @@ def compare_with_constant(
     challenger: Predictions,
     *,
     threshold: float = 0.5,
+    groups: NDArray[np.int64] | None = None,
     alpha: float = 0.05,
 ) -> Comparison | None:
     """Compare a model with the best constant answer.
@@ -52,6 +54,7 @@ def compare_with_constant(
         y: True answers of the n rows that judge.
         challenger: The model's answers to them.
         threshold: Its decision threshold.
+        groups: Cluster of each row that judges; rows are independent when left out.
         alpha: One-sided error rate.
 
     Returns:
@@ -60,4 +63,4 @@ def compare_with_constant(
     judged_by = _JUDGED_BY.get(metric, metric)
     classes = 0 if challenger.probabilities is None else challenger.probabilities.shape[1]
     constant = constant_answers(task, trained_on, len(y), classes=classes, metric=judged_by)
-    return contest(judged_by, y, challenger, constant, thresholds=(threshold, 0.5), alpha=alpha).decide()
+    return compare(judged_by, y, challenger, constant, thresholds=(threshold, 0.5), groups=groups, alpha=alpha)

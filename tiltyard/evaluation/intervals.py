@@ -120,12 +120,21 @@ def _ranking_interval(metric: str, judged: Judged, knife: Jackknife) -> tuple[fl
     error, value = knife.standard_error, knife.value
     if error > 1e-12 and 0 < value < 1:
         return _logit_interval(value, error)
+    fewest, others = _sizes(judged)
+    return wilson(value, fewest) if metric == "pr_auc" else newcombe(value, fewest, others)
+
+
+def _sizes(judged: Judged) -> tuple[int, int]:
+    """Return independent rows of the rarest class and of all others, at least one each."""
     sizes = np.bincount(judged.y.astype(np.int64))
-    fewest = int(sizes[sizes > 0].min())
-    if metric == "pr_auc":
-        return wilson(value, fewest)
-    shrink = judged.units.count / len(judged.y)
-    return newcombe(value, max(1, round(fewest * shrink)), max(1, round((len(judged.y) - fewest) * shrink)))
+    fewest, shrink = int(sizes[sizes > 0].min()), judged.units.count / len(judged.y)
+    return max(1, round(fewest * shrink)), max(1, round((len(judged.y) - fewest) * shrink))
+
+
+def least_error(judged: Judged) -> float:
+    """Return the standard error that an order without a fault still has on so few rows."""
+    low, high = newcombe(1.0, *_sizes(judged))
+    return (high - low) / _Z
 
 
 def _bootstrap_interval(metric: str, terms: Terms, judged: Judged, seed: int) -> tuple[float, float]:
@@ -162,7 +171,7 @@ def estimate(metric: str, judged: Judged, *, seed: int = 0, quick: bool = False)
         quick: Take Student's interval with the jackknife error instead of the bootstrap; for many small groups.
 
     Returns:
-        The estimate; None where the metric is not defined on these rows.
+        The estimate; None where the metric is not defined on these rows, or on these rows without one of them.
 
     Raises:
         DataError: There are fewer than two independent units, so that nothing can be said about certainty.
@@ -175,6 +184,8 @@ def estimate(metric: str, judged: Judged, *, seed: int = 0, quick: bool = False)
             f"{judged.units.count} independent row cannot judge a model", cure="Give at least two rows or groups."
         )
     low, high = _interval(metric, judged, seed, quick=quick)
+    if not np.isfinite([low, high]).all():
+        return None
     return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 

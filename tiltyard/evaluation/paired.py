@@ -22,8 +22,9 @@ from scipy.stats import norm
 from tiltyard.bundle.model import Predictions
 from tiltyard.evaluation.bootstrap import Bca, resampled_sums
 from tiltyard.evaluation.differences import BootstrapDifference, Difference, StudentDifference, delong, mcnemar
-from tiltyard.evaluation.intervals import Judged
+from tiltyard.evaluation.intervals import Judged, least_error
 from tiltyard.evaluation.jackknife import Jackknife
+from tiltyard.evaluation.metrics import RANKING
 from tiltyard.evaluation.records import Comparison, Estimate
 from tiltyard.evaluation.terms import Labels, terms_of
 from tiltyard.evaluation.units import Units
@@ -31,7 +32,7 @@ from tiltyard.project.metrics import METRICS
 
 POWER = 0.80
 FEWEST_FOR_BOOTSTRAP = 20
-_BOOTSTRAPPED = frozenset({"precision", "recall", "f1", "ece", "r2"})
+BOOTSTRAPPED = frozenset({"precision", "recall", "f1", "ece", "r2"})
 
 
 def align(predictions: Predictions, classes: tuple[object, ...], into: tuple[object, ...]) -> Predictions:
@@ -54,7 +55,7 @@ def align(predictions: Predictions, classes: tuple[object, ...], into: tuple[obj
 def _jackknifed(metric: str, challenger: Judged, champion: Judged, sign: int) -> StudentDifference:
     ours, theirs = challenger.jackknife(metric), champion.jackknife(metric)
     difference = ours - theirs if sign > 0 else theirs - ours
-    method = "jackknife t" if metric in {"roc_auc", "pr_auc", *_BOOTSTRAPPED} else "paired t"
+    method = "jackknife t" if metric in {"roc_auc", "pr_auc", *BOOTSTRAPPED} else "paired t"
     if challenger.units.clustered:
         method += f", {challenger.units.count:,} clusters"
     return StudentDifference(method, difference.value, difference.standard_error, challenger.units.count - 1)
@@ -87,7 +88,7 @@ def _difference(metric: str, challenger: Judged, champion: Judged, seed: int) ->
     if metric == "roc_auc" and _two_rankings(challenger):
         ours, theirs = challenger.predictions.array, champion.predictions.array
         return delong(y == 1, ours[:, 1], theirs[:, 1])
-    if metric in _BOOTSTRAPPED and units.count >= FEWEST_FOR_BOOTSTRAP:
+    if metric in BOOTSTRAPPED and units.count >= FEWEST_FOR_BOOTSTRAP:
         return _bootstrapped(metric, challenger, champion, sign, seed)
     return _jackknifed(metric, challenger, champion, sign)
 
@@ -120,8 +121,16 @@ class Contest:
         scores = self.challenger.score(self.metric), self.champion.score(self.metric)
         if units.count < 2 or not np.isfinite(scores).all():
             return None
-        difference = _difference(self.metric, self.challenger, self.champion, self.seed)
+        difference = self._difference()
         return _record(self, scores, difference) if np.isfinite(difference.standard_error) else None
+
+    def _difference(self) -> Difference:
+        """Return the difference; two orders without a fault, however few the rows, are still not certain."""
+        difference = _difference(self.metric, self.challenger, self.champion, self.seed)
+        if isinstance(difference, StudentDifference) and self.metric in RANKING and difference.standard_error < 1e-12:
+            error = least_error(self.challenger) if difference.value != 0 else 0.0
+            return replace(difference, standard_error=error)
+        return difference
 
 
 def compare(  # noqa: PLR0913  # the two models, the rows and the error rate are all one comparison has
