@@ -1,94 +1,43 @@
-"""One small table with every kind of column, holes in each, and targets of three tasks."""
+"""Fixtures of the bundle room: a fitted model and its bundle."""
 
-from collections.abc import Callable
-from typing import Any
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
-from tiltyard.bundle.encoder import Encoder
+from tests.bundle.tables import LEVELS, TEST, fitted, make_contract
+from tiltyard.bundle.build import build_bundle
 from tiltyard.bundle.model import FittedModel
-from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.bundle.transforms import DenseView
 from tiltyard.project.metrics import Task
 
-Table = dict[str, NDArray[Any]]
-ROWS = 600
-CLASSES = {Task.BINARY: ("no", "yes"), Task.MULTICLASS: ("a", "b", "c"), Task.REGRESSION: ()}
-TARGET_KIND = {Task.BINARY: Kind.CATEGORY, Task.MULTICLASS: Kind.CATEGORY, Task.REGRESSION: Kind.NUMBER}
 
-
-def make_contract(task: Task) -> Contract:
-    features = (
-        Column(name="age", kind=Kind.NUMBER, nullable=True),
-        Column(name="income", kind=Kind.NUMBER, nullable=True),
-        Column(name="visits", kind=Kind.INTEGER, nullable=True),
-        Column(name="member", kind=Kind.BOOLEAN, nullable=True),
-        Column(name="plan", kind=Kind.CATEGORY, nullable=True, levels=("basic", "plus", "pro", "trial")),
-        Column(name="note", kind=Kind.TEXT, nullable=True),
-        Column(name="since", kind=Kind.TIME, nullable=True),
-    )
-    target = Column(name="target", kind=TARGET_KIND[task], role=Role.TARGET)
-    return Contract(task=task, columns=(*features, target), classes=CLASSES[task])
-
-
-def make_table(rows: int, seed: int) -> Table:
-    rng = np.random.default_rng(seed)
-    words = np.array(["late", "paid", "called back", "lost card", ""], dtype=object)
-    table: Table = {
-        "age": rng.normal(45, 12, rows),
-        "income": np.exp(rng.normal(10, 1.2, rows)),
-        "visits": rng.poisson(3, rows).astype(np.float64),
-        "member": rng.integers(0, 2, rows).astype(np.float64),
-        "plan": np.array(["basic", "plus", "pro", "trial"], dtype=object)[rng.integers(0, 4, rows)],
-        "note": words[rng.integers(0, 5, rows)],
-        "since": np.datetime64("2015-01-01", "us") + rng.integers(0, 10**14, rows).astype("timedelta64[us]"),
-    }
-    for name, hole in zip(table, (np.nan, np.nan, np.nan, np.nan, None, None, np.datetime64("NaT")), strict=True):
-        table[name][rng.random(rows) < 0.08] = hole
-    return table
-
-
-def make_target(task: Task, table: Table, seed: int) -> NDArray[Any]:
-    rng = np.random.default_rng(seed)
-    signal = np.nan_to_num(table["age"], nan=45.0) / 12 + (table["plan"] == "pro") * 2.0
-    signal = signal + np.log(np.nan_to_num(table["income"], nan=2e4)) + rng.normal(0, 0.7, len(signal))
-    centred = signal - signal.mean()
-    if task is Task.REGRESSION:
-        return np.asarray(20_000.0 * centred)
-    cuts = [0.0] if task is Task.BINARY else [-0.8, 0.8]
-    return np.digitize(centred, cuts).astype(np.int64)
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Fit on one thread: on a busy machine, OpenMP's threads spin for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
-def train_table() -> Table:
-    return make_table(ROWS, seed=1)
+def model() -> FittedModel:
+    """A logistic regression on the dense view."""
+    return fitted(Task.BINARY, make_pipeline(DenseView(LEVELS), LogisticRegression(max_iter=500)))
 
 
 @pytest.fixture(scope="session")
-def test_table() -> Table:
-    return make_table(300, seed=2)
+def built(model: FittedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle, not to be changed."""
+    folder = tmp_path_factory.mktemp("bundles") / "churn"
+    build_bundle(model, make_contract(Task.BINARY), TEST, folder, project="churn", parity=1e-5)
+    return folder
 
 
-@pytest.fixture(scope="session")
-def contract_of() -> Callable[[Task], Contract]:
-    return make_contract
-
-
-Fit = Callable[[Task, Any], FittedModel]
-
-
-@pytest.fixture(scope="session")
-def fit(train_table: Table) -> Fit:
-    def fitted(task: Task, estimator: Any) -> FittedModel:
-        encoder = Encoder.of(make_contract(task))
-        y = make_target(task, train_table, seed=3)
-        estimator.fit(encoder.encode(train_table), y)
-        return FittedModel(task=task, classes=CLASSES[task], encoder=encoder, estimator=estimator, family="linear")
-
-    return fitted
-
-
-@pytest.fixture(scope="session")
-def levels() -> tuple[int, ...]:
-    return tuple(feature.levels for feature in Encoder.of(make_contract(Task.BINARY)).features)
+@pytest.fixture
+def bundle(built: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle, free to be damaged."""
+    return Path(shutil.copytree(built, tmp_path / "bundle"))

@@ -179,9 +179,15 @@ def _replace(draft: Path, folder: Path) -> None:
         draft.rename(folder)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    folder.rename(aside / "old")
-    draft.rename(folder)
-    shutil.rmtree(aside)
+    try:
+        folder.rename(aside / "old")
+        try:
+            draft.rename(folder)
+        except OSError:
+            (aside / "old").rename(folder)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

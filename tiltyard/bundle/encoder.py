@@ -9,6 +9,8 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,16 @@ UNKNOWN_LEVEL = -1.0
 LARGEST = 1e30
 """Numbers are clipped to ±1e30, well inside float32, so that no finite input becomes infinite."""
 
-_ORIGIN = np.datetime64("2000-01-01T00:00:00", "us")
-_DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
+"""Microseconds."""
+
+_DAY_2000 = 10_957
+"""Days from 1970, where numpy counts from, to 2000."""
+
+_MONDAY = 3
+"""Weekday of 1970-01-01, a Thursday."""
+
 _TIME_PARTS = ("day", "hour", "weekday", "month_day", "month")
 _TOKEN = re.compile(r"\w+")
 
@@ -67,24 +77,29 @@ class ColumnEncoding(Section):
             return tuple(Feature(f"{self.column}.{name}", self.column) for name in names)
         return (Feature(self.column, self.column),)
 
-    def encode(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def encode(self, values: NDArray[Any], matrix: NDArray[np.float64]) -> None:
         """Encode one column.
 
         Args:
             values: Shape (n,); float64 with NaN, object of `str | None`, or datetime64[us] with NaT, by kind.
-
-        Returns:
-            float64, shape (n, number of features).
+            matrix: float64, shape (n, number of features); written to.
         """
         if self.kind is Kind.CATEGORY:
-            codes: dict[object, float] = {level: float(code) for code, level in enumerate(self.levels)}
-            codes[None] = np.nan
-            return np.array([codes.get(value, UNKNOWN_LEVEL) for value in values], dtype=np.float64).reshape(-1, 1)
-        if self.kind is Kind.TIME:
-            return _time_parts(values)
-        if self.kind is Kind.TEXT:
-            return np.array([_text_numbers(value) for value in values], dtype=np.float64).reshape(-1, TEXT_BUCKETS + 1)
-        return np.clip(np.asarray(values, dtype=np.float64), -LARGEST, LARGEST).reshape(-1, 1)
+            codes = self._codes
+            matrix[:, 0] = [codes.get(value, UNKNOWN_LEVEL) for value in values.tolist()]
+        elif self.kind is Kind.TIME:
+            matrix[:] = _time_parts(values)
+        elif self.kind is Kind.TEXT:
+            for row, text in enumerate(values):
+                matrix[row] = _text_numbers(text)
+        else:
+            matrix[:, 0] = values
+
+    @cached_property
+    def _codes(self) -> dict[object, float]:
+        codes: dict[object, float] = {level: float(code) for code, level in enumerate(self.levels)}
+        codes[None] = np.nan
+        return codes
 
 
 class Encoder(Section):
@@ -101,7 +116,7 @@ class Encoder(Section):
         """Return the encoder of a contract."""
         return cls(columns=tuple(_encoding(column) for column in contract.features))
 
-    @property
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The columns of the matrix, in order."""
         return tuple(feature for column in self.columns for feature in column.features())
@@ -115,8 +130,19 @@ class Encoder(Section):
         Returns:
             float32, shape (n, number of features), C-contiguous; NaN for missing.
         """
-        blocks = [encoding.encode(columns[encoding.column]) for encoding in self.columns]
-        return np.ascontiguousarray(np.concatenate(blocks, axis=1), dtype=np.float32)
+        rows = len(columns[self.columns[0].column])
+        matrix = np.empty((rows, len(self.features)), dtype=np.float64)
+        for encoding, place in zip(self.columns, self._places, strict=True):
+            encoding.encode(columns[encoding.column], matrix[:, place])
+        np.minimum(matrix, LARGEST, out=matrix)
+        np.maximum(matrix, -LARGEST, out=matrix)
+        return matrix.astype(np.float32)
+
+    @cached_property
+    def _places(self) -> tuple[slice, ...]:
+        """Where in the matrix each column goes."""
+        ends = list(accumulate(len(column.features()) for column in self.columns))
+        return tuple(slice(start, end) for start, end in pairwise([0, *ends]))
 
 
 def _encoding(column: Column) -> ColumnEncoding:
@@ -126,20 +152,15 @@ def _encoding(column: Column) -> ColumnEncoding:
 def _time_parts(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return days since 2000, hour, weekday (Monday 0), day of month and month, as doubles with NaN for NaT."""
     times = values.astype("datetime64[us]")
-    days = (times - _ORIGIN) / np.timedelta64(1, "us") / _DAY
-    date = times.astype("datetime64[D]")
+    day, instant = np.divmod(times.view(np.int64), _DAY)
     month = times.astype("datetime64[M]")
-    missing = np.isnat(times)
-    parts = np.column_stack(
-        [
-            days,
-            (days - np.floor(days)) * 24.0,
-            np.where(missing, 0, (date.astype(np.int64) + 3) % 7),
-            np.where(missing, 0, (date - month.astype("datetime64[D]")).astype(np.int64) + 1),
-            np.where(missing, 0, month.astype(np.int64) % 12 + 1),
-        ]
-    ).astype(np.float64)
-    parts[missing] = np.nan
+    parts = np.empty((len(times), len(_TIME_PARTS)))
+    parts[:, 0] = day - _DAY_2000 + instant / _DAY
+    parts[:, 1] = instant / _HOUR
+    parts[:, 2] = (day + _MONDAY) % 7
+    parts[:, 3] = day - month.astype("datetime64[D]").view(np.int64) + 1
+    parts[:, 4] = month.view(np.int64) % 12 + 1
+    parts[np.isnat(times)] = np.nan
     return parts
 
 

@@ -26,7 +26,7 @@ def affine(nodes: Nodes, rows: str, weights: Any, intercept: Any) -> str:
 
 def linear_scores(nodes: Nodes, model: Any, rows: str) -> Answer:
     """Write a linear classifier that has scores and no probabilities."""
-    return Answer(decision=affine(nodes, rows, model.coef_.T, model.intercept_))
+    return Answer(decision=affine(nodes, rows, np.atleast_2d(model.coef_).T, model.intercept_))
 
 
 def logistic(nodes: Nodes, model: Any, rows: str) -> Answer:

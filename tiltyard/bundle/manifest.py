@@ -198,10 +198,11 @@ def _read(folder: Path, name: str) -> bytes:
     except OSError as error:
         what = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror})"
         raise BundleError(f"`{name}` {what}", where=str(folder), cure=_REBUILD) from error
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise BundleError(f"`{name}` is not a regular file", where=str(folder), cure=_REBUILD)
     with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise BundleError(f"`{name}` is not a regular file", where=str(folder), cure=_REBUILD)
         content = file.read(LARGEST_FILE[name] + 1) if state.st_size <= LARGEST_FILE[name] else None
     if content is None or len(content) > LARGEST_FILE[name]:
         raise BundleError(

@@ -197,7 +197,8 @@ class Runtime:
             if len(self.golden.columns.get(encoding.column, ())) != len(self.golden.labels):
                 raise BundleError(f"`{GOLDEN}` has no full column `{encoding.column}`", cure="Build the bundle again.")
         width = len(self.classes) or 1
-        if not self.golden.labels or {len(row) for row in self.golden.expected} != {width}:
+        widths = [len(row) for row in self.golden.expected]
+        if not widths or widths != [width] * len(self.golden.labels):
             raise BundleError(f"`{GOLDEN}` has not {width} answers for every row", cure="Build the bundle again.")
         if self.contract.task is not self.manifest.task:
             raise BundleError(
