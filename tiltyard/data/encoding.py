@@ -1,6 +1,7 @@
 """Which character encoding a text file has, or a clear refusal: found by looking at the whole file."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _ODD_SIGNS = "\u02dc\u00a4\u00a6\u00a8\u00ac\u00ad\u00af\u00b6\u00b8"
 """Signs of Windows-1252 that nobody writes in a table: free accents, the currency sign, the broken bar."""
 _FOREIGN = (
@@ -98,13 +100,14 @@ def _by_head(head: bytes, path: Path) -> str:
         if head.startswith(mark):
             return encoding
     sample = head[:_SAMPLE]
-    zeros = sample.count(0)
-    if not zeros:
+    if not _CONTROL.search(sample.decode("latin-1")):
         return "utf-8"
-    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if sample[start::2].count(0) > 0.4 * len(sample) / 2 and sample[1 - start :: 2].count(0) == 0:
+    for encoding in ("utf-16-le", "utf-16-be"):  # without a mark: every other byte of western text is zero
+        text = sample[: len(sample) // 2 * 2].decode(encoding, errors="replace")
+        western = sum(character < "\u0100" for character in text)
+        if western > 0.5 * len(text) and not _CONTROL.search(text):
             return encoding
-    raise DataError("the file is not text (it holds zero bytes)", where=str(path), cure="Give CSV, or Parquet.")
+    raise DataError("the file is not text (it holds control characters)", where=str(path), cure="Give CSV or Parquet.")
 
 
 def _undecodable_line(path: Path, encoding: str) -> int | None:
@@ -140,14 +143,15 @@ def _telling_lines(path: Path) -> bytes:
     """Return up to 64 KiB of the lines that are not plain ASCII."""
     lines: list[bytes] = []
     size = 0
-    with open_bytes(path) as stream:
-        for line in stream:
-            if not line.isascii():
-                lines.append(line)
-                size += len(line)
-            if size > _SAMPLE:
-                break
-    return b"".join(lines)[: 2 * _SAMPLE]
+    rest = b""
+    for block in _blocks(path):
+        *whole, rest = (rest + block).split(b"\n")
+        telling = [line for line in whole if not line.isascii()]
+        lines += telling
+        size += sum(map(len, telling))
+        if size > _SAMPLE:
+            break
+    return b"\n".join([*lines, rest])[: 2 * _SAMPLE]
 
 
 def _is_western(sample: bytes) -> bool:
