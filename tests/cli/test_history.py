@@ -45,6 +45,21 @@ def test_before_anything_happened_it_says_what_to_do(tiltyard: Tiltyard) -> None
     assert json.loads(tiltyard("history", "--json").out) == []
 
 
+def test_an_intent_that_was_ended_is_left_to_the_machines(tiltyard: Tiltyard, ledger: Ledger) -> None:
+    begun = ledger.append("promoting", actor="ada", version=3, replaces=2, reason="by hand")
+    assert "promoting" in tiltyard("history").out
+    ledger.append("promoted", actor="ada", version=3, replaces=2, reason="by hand", evidence={"begun": begun.sequence})
+    assert "promoting" not in tiltyard("history").out
+    assert "promoting" in tiltyard("history", "--json").out
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_reason_is_told_once(tiltyard: Tiltyard) -> None:
+    said = tiltyard("history").out
+    assert said.count("better by 2 points") == 1
+    assert "as in # 2" in said
+
+
 @pytest.mark.usefixtures("ledger")
 @pytest.mark.parametrize(
     ("at", "sentences"),

@@ -1,5 +1,6 @@
 """`tiltyard history`: which version was champion when, who put it there, and why."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,22 +84,32 @@ def _show_entries(entries: tuple["Entry", ...], *, verified: bool, json: bool) -
     if not entries:
         say("Nothing has happened yet. `tiltyard train` makes the first version.")
         return
-    show_table(("#", "time (UTC)", "what", "version", "before", "who", "why"), map(_cells, entries))
+    show_table(("#", "time (UTC)", "what", "version", "before", "who", "why"), _rows(entries))
     if verified:
         say(f"Verified: none of the {len(entries)} entries was changed or removed.")
 
 
-def _cells(entry: "Entry") -> tuple[str, ...]:
-    """Return the cells of one entry."""
-    return (
-        str(entry.sequence),
-        _time(entry.time).removesuffix(" UTC"),
-        entry.kind.replace("_", " "),
-        "" if entry.version is None else str(entry.version),
-        "" if entry.replaces is None else str(entry.replaces),
-        entry.actor,
-        entry.reason,
-    )
+def _rows(entries: tuple["Entry", ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of what people want to read.
+
+    An intent whose end is recorded is left out, and a reason is not repeated; `--json` has every entry whole.
+    """
+    ended = {entry.evidence.get("begun") for entry in entries}
+    told: dict[tuple[int | None, str], int] = {}
+    for entry in entries:
+        if entry.sequence in ended:
+            continue
+        first = told.setdefault((entry.version, entry.reason), entry.sequence)
+        reason = entry.reason if first == entry.sequence else f"as in # {first}"
+        yield (
+            str(entry.sequence),
+            _time(entry.time).removesuffix(" UTC"),
+            entry.kind.replace("_", " "),
+            "" if entry.version is None else str(entry.version),
+            "" if entry.replaces is None else str(entry.replaces),
+            entry.actor,
+            reason,
+        )
 
 
 def _time(moment: datetime) -> str:
