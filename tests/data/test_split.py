@@ -73,7 +73,7 @@ def test_copies_never_straddle_and_shares_hold_up_to_a_block(rows: int, profiles
 
 
 @settings(max_examples=30, deadline=None)
-@given(rows=st.integers(100, 250), groups=st.integers(12, 60), seed=st.integers(0, 1000))
+@given(rows=st.integers(100, 250), groups=st.integers(4, 60), seed=st.integers(0, 1000))
 def test_groups_never_straddle_parts_or_folds(rows: int, groups: int, seed: int) -> None:
     contract = panel_contract()
     numbers = np.random.default_rng(seed).integers(groups, size=rows)
@@ -218,6 +218,22 @@ def test_a_method_without_its_column_is_refused(sections: dict[str, str], key: s
     contract = simple_contract()
     with pytest.raises(ProjectError, match=key):
         make_split(simple_frame(contract), contract, project_of(split=dict(sections)))
+
+
+@pytest.mark.parametrize("groups", [3, 4, 5, 8])
+def test_a_few_large_groups_fill_every_part(groups: int) -> None:
+    contract = panel_contract()
+    for seed in range(10):
+        frame = simple_frame(contract, 120, seed, who=[f"g{number % groups}" for number in range(120)])
+        split = make_split(frame, contract, project_of(data={"group": "who"}, split={"seed": seed}))
+        assert all(len(split.rows(part)) for part in PARTS)
+
+
+def test_a_few_moments_fill_every_part() -> None:
+    contract = timed_contract()
+    frame = simple_frame(contract, 200, at=sorted(days(2) * 20 + [pd.Timestamp("2026-03-01")] * 160))
+    split = make_split(frame, contract, project_of(data={"time": "at"}))
+    assert [len(split.rows(part)) for part in PARTS] == [20, 20, 160]
 
 
 def test_a_part_without_rows_is_refused() -> None:

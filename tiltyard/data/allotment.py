@@ -10,7 +10,7 @@ from tiltyard.data.row_keys import Hashes, keyed
 Integers = NDArray[np.int64]
 
 
-def allot(blocks: Hashes, strata: Integers, shares: Sequence[float], key: str) -> Integers:
+def allot(blocks: Hashes, strata: Integers, shares: Sequence[float], key: str, *, fill: bool = False) -> Integers:
     """Deal blocks of rows into shares at random, exactly within every stratum.
 
     Blocks are ranked by a keyed hash of their content and cut by cumulated rows, so that rows appended later hardly
@@ -23,6 +23,7 @@ def allot(blocks: Hashes, strata: Integers, shares: Sequence[float], key: str) -
         shares: All shares but the last, each of [0, 1); the last share takes the rest, at least one block of
             every stratum.
         key: Different keys give unrelated allotments.
+        fill: Give every share above 0 a block of every stratum, where it has enough blocks.
 
     Returns:
         int64, shape (n,): 0 … len(shares).
@@ -35,12 +36,14 @@ def allot(blocks: Hashes, strata: Integers, shares: Sequence[float], key: str) -
     answer = np.empty(len(unique), dtype=np.int64)
     starts = np.flatnonzero(np.diff(stratum[order], prepend=-1))
     for members in np.split(order, starts[1:]):
-        answer[members] = cut(weights[members], shares)
+        answer[members] = cut(weights[members], shares, fill=fill)
     return answer[inverse]
 
 
 def allot_in_order(ranks: Integers, shares: Sequence[float]) -> Integers:
     """Cut an order, such as time, into consecutive shares; rows of equal rank stay together.
+
+    Every share above 0 gets rows where there are enough ranks.
 
     Args:
         ranks: int64, shape (n,); lower comes first.
@@ -52,10 +55,10 @@ def allot_in_order(ranks: Integers, shares: Sequence[float]) -> Integers:
     if len(ranks) == 0:
         return np.zeros(0, dtype=np.int64)
     _, inverse, weights = np.unique(ranks, return_inverse=True, return_counts=True)
-    return cut(weights, shares)[inverse]
+    return cut(weights, shares, fill=True)[inverse]
 
 
-def cut(weights: Integers, shares: Sequence[float]) -> Integers:
+def cut(weights: Integers, shares: Sequence[float], *, fill: bool = False) -> Integers:
     """Cut a sequence of blocks by cumulated weight; each block goes where its middle lies.
 
     With weights of one, share i gets exactly the rounded number of blocks, and the last share at least one.
@@ -63,6 +66,7 @@ def cut(weights: Integers, shares: Sequence[float]) -> Integers:
     Args:
         weights: Rows per block, int64, shape (b,).
         shares: All shares but the last.
+        fill: Give every share above 0 a block, where there are enough.
 
     Returns:
         int64, shape (b,): 0 … len(shares).
@@ -74,7 +78,24 @@ def cut(weights: Integers, shares: Sequence[float]) -> Integers:
     total = int(weights.sum())
     bounds = np.minimum(np.rint(np.cumsum(shares) * total), total - weights[-1])
     middles = np.cumsum(weights) - weights / 2
-    return np.searchsorted(bounds, middles, side="right").astype(np.int64)
+    ends = np.searchsorted(middles, bounds, side="left").astype(np.int64)
+    if fill:
+        ends = _filled(ends, [share > 0 for share in shares], len(weights))
+    return np.searchsorted(ends, np.arange(len(weights)), side="right").astype(np.int64)
+
+
+def _filled(ends: Integers, wanted: Sequence[bool], count: int) -> Integers:
+    """Move the ends of shares so that each wanted one, and the last, has a block; unchanged if there are too few."""
+    if count < sum(wanted) + 1:
+        return ends
+    moved = [int(end) for end in ends]
+    for i, is_wanted in enumerate(wanted):
+        moved[i] = max(moved[i], (moved[i - 1] if i else 0) + is_wanted)
+    limit = count - 1  # the last share keeps a block
+    for i in reversed(range(len(moved))):
+        moved[i] = min(moved[i], limit)
+        limit = moved[i] - wanted[i]
+    return np.array(moved, dtype=np.int64)
 
 
 def straddling(parts: NDArray[np.int8], blocks: Hashes, precedence: Sequence[int]) -> NDArray[np.bool_]:

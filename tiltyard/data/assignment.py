@@ -116,9 +116,14 @@ def assign_given(layout: Layout, given: Parts, shares: Shares, key: str) -> tupl
 
 
 def _dealt(layout: Layout, rows: Integers, shares: Shares, key: str) -> Parts:
-    """Deal some rows by hash; the others are in no part."""
+    """Deal some rows by hash; the others are in no part.
+
+    Where a few large blocks would leave a part empty, they are dealt without regard to strata.
+    """
     held_out = [shares.test, shares.validation, shares.calibration]
     share = allot(layout.blocks[rows], layout.strata[rows], held_out, key)
+    if any(wanted and not (share == i).any() for i, wanted in enumerate(held_out)):
+        share = allot(layout.blocks[rows], np.zeros_like(rows), held_out, key, fill=True)
     parts = _excluded(len(layout.usable))
     parts[rows] = np.array([Part.TEST, Part.VALIDATION, Part.CALIBRATION, Part.TRAIN], dtype=np.int8)[share]
     return parts
