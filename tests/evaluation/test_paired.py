@@ -146,3 +146,13 @@ def test_a_faultless_order_of_few_rows_is_not_certain(rows: int, certain: bool) 
         assert found is not None
         assert (found.p_value <= 0.001) is certain
         assert found.standard_error > 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "f1"])
+@pytest.mark.parametrize("clusters", [30, 60])
+def test_equal_labels_on_few_rows_do_not_prove_equal_models(metric: str, clusters: int) -> None:
+    draw = worlds.hits(np.random.default_rng(0), 60, 0.0)
+    found = compared(metric, worlds.Draw(draw.y, draw.champion, draw.champion), np.arange(60) % clusters)
+    assert found.difference.low < -0.01
+    assert found.difference.high > 0.01
+    assert 0.4 < found.p_value <= 1

@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from tiltyard.bundle.model import Predictions
 from tiltyard.evaluation.bootstrap import Bca, resampled_sums
-from tiltyard.evaluation.differences import BootstrapDifference, Difference, StudentDifference, delong, mcnemar
+from tiltyard.evaluation.differences import BootstrapDifference, Difference, McNemar, StudentDifference, delong, mcnemar
 from tiltyard.evaluation.intervals import Judged, least_error
 from tiltyard.evaluation.jackknife import Jackknife
 from tiltyard.evaluation.metrics import RANKING
@@ -32,6 +32,7 @@ from tiltyard.project.metrics import METRICS
 
 POWER = 0.80
 FEWEST_FOR_BOOTSTRAP = 20
+_OF_LABELS = frozenset({"accuracy", "precision", "recall", "f1"})
 BOOTSTRAPPED = frozenset({"precision", "recall", "f1", "ece", "r2"})
 
 
@@ -125,11 +126,16 @@ class Contest:
         return _record(self, scores, difference) if np.isfinite(difference.standard_error) else None
 
     def _difference(self) -> Difference:
-        """Return the difference; two orders without a fault, however few the rows, are still not certain."""
+        """Return the difference, never certain: few rows can hide that two models are not alike."""
         difference = _difference(self.metric, self.challenger, self.champion, self.seed)
-        if isinstance(difference, StudentDifference) and self.metric in RANKING and difference.standard_error < 1e-12:
-            error = least_error(self.challenger) if difference.value != 0 else 0.0
-            return replace(difference, standard_error=error)
+        if difference.standard_error > 1e-12:
+            return difference
+        units = self.challenger.units.count
+        if self.metric in _OF_LABELS:
+            error = McNemar(0, 0, units).standard_error
+            return StudentDifference("no discordant rows", difference.value, error, units - 1)
+        if self.metric in RANKING and difference.value != 0:
+            return StudentDifference(difference.method, difference.value, least_error(self.challenger))
         return difference
 
 
