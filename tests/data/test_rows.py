@@ -1,0 +1,91 @@
+"""Rows of a request become columns."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import contracts, tables
+from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.data.rows import array_to_rows, rows_to_columns
+from tiltyard.data.values import Value
+from tiltyard.errors import DataError
+from tiltyard.project.metrics import Task
+
+CONTRACT = Contract(
+    task=Task.REGRESSION,
+    columns=(
+        Column(name="age", kind=Kind.INTEGER),
+        Column(name="plan", kind=Kind.CATEGORY, levels=("basic", "gold"), nullable=True),
+        Column(name="since", kind=Kind.TIME, nullable=True),
+        Column(name="y", kind=Kind.NUMBER, role=Role.TARGET),
+    ),
+)
+
+
+def test_rows_become_arrays_with_notes() -> None:
+    typed = rows_to_columns([{"age": 41, "plan": "new", "zip": 1}, {"age": "7", "since": "2026-01-01"}], CONTRACT)
+    np.testing.assert_array_equal(typed.columns["age"], np.array([41.0, 7.0]))
+    assert typed.columns["plan"].tolist() == ["new", None]
+    np.testing.assert_array_equal(typed.columns["since"], np.array(["NaT", "2026-01-01"], dtype="datetime64[us]"))
+    assert typed.unknown_levels == {"plan": [0]}
+    assert typed.unexpected == ("zip",)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({}, "row 1: there is no `age`"),
+        ({"Age": 4}, "Did you mean `Age`"),
+        ({"age": None}, "`age` is missing, and may not be"),
+        ({"age": float("nan")}, "`age` is missing"),
+        ({"age": float("inf")}, "the value of `age` is not an integer. It is not finite"),
+        ({"age": [1, 2]}, "the value of `age` is not an integer"),
+    ],
+)
+def test_bad_rows_name_row_and_column(row: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match="row 1") as caught:
+        rows_to_columns([{"age": 1}, row], CONTRACT)
+    assert message in str(caught.value)
+
+
+def test_messages_never_echo_a_value() -> None:
+    with pytest.raises(DataError) as caught:
+        rows_to_columns([{"age": "secret-4711"}], CONTRACT)
+    assert "4711" not in str(caught.value)
+
+
+def test_new_levels_can_be_refused() -> None:
+    strict = CONTRACT.columns[1].model_copy(update={"new_levels": "refuse"})
+    contract = CONTRACT.model_copy(update={"columns": (CONTRACT.columns[0], strict, CONTRACT.columns[3])})
+    with pytest.raises(DataError, match="row 1: `plan` has a level"):
+        rows_to_columns([{"age": 1, "plan": "gold"}, {"age": 1, "plan": "new"}], contract)
+
+
+def test_positional_values_get_their_names() -> None:
+    assert array_to_rows([1, "gold", None], CONTRACT) == [{"age": 1, "plan": "gold", "since": None}]
+    assert len(array_to_rows([[1, "gold", None], [2, None, None]], CONTRACT)) == 2
+    with pytest.raises(DataError, match="row 1: 2 values where the model has 3 features"):
+        array_to_rows([[1, "gold", None], [2, None]], CONTRACT)
+    with pytest.raises(DataError, match="0 values"):
+        array_to_rows([], CONTRACT)
+
+
+@settings(deadline=None)
+@given(contracts().flatmap(lambda contract: st.tuples(st.just(contract), tables(contract))))
+def test_rows_that_keep_the_contract_are_answered(drawn: tuple[Contract, list[dict[str, Value]]]) -> None:
+    contract, rows = drawn
+    typed = rows_to_columns(rows, contract)
+    assert list(typed.columns) == [column.name for column in contract.features]
+    assert all(len(array) == len(rows) for array in typed.columns.values())
+    assert not typed.unknown_levels
+    assert not typed.unexpected
+
+
+def test_a_worker_that_types_rows_imports_nothing_heavy() -> None:
+    code = "import sys, tiltyard.data.rows; print([m for m in ('pandas', 'sklearn', 'pyarrow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
