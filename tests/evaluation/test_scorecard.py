@@ -15,6 +15,7 @@ from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.errors import DataError
 from tiltyard.evaluation.baseline import compare_with_constant, constant_answers
 from tiltyard.evaluation.card import CardFacts, render_card
+from tiltyard.evaluation.curves import roc
 from tiltyard.evaluation.gate import judge
 from tiltyard.evaluation.importance import permutation_importance
 from tiltyard.evaluation.paired import compare
@@ -196,3 +197,27 @@ def test_a_card_keeps_the_address_of_a_database_to_itself() -> None:
     )
     facts = CardFacts.of(project, version="2")
     assert (facts.source, facts.purpose, facts.version) == ("sql", "Why.", "2")
+
+
+def test_a_card_names_its_limits() -> None:
+    some = world(Task.BINARY)
+    columns = (
+        Column(name="note", kind=Kind.TEXT),
+        Column(name="age", kind=Kind.INTEGER, minimum=18, maximum=99),
+        Column(name="city", kind=Kind.CATEGORY, levels=tuple(f"city {code}" for code in range(15))),
+        some.contract.target,
+    )
+    contract = Contract(task=Task.BINARY, columns=columns, classes=("no", "yes"))
+    card = some.evaluate()
+    card = card.model_copy(update={"report": (card.report[0].model_copy(update={"name": "rare", "rows": 3}),)})
+    verdict = Verdict(outcome="promote", sentence="Promoted.", metric="roc_auc", mode="non_inferiority", rows=800)
+    page = render_card(CardFacts(project="churn"), contract, card, verdict=verdict)
+    for words in ("18 to 99", "city 11 and 3 more", "hashed words only", "was not required", "judged the class rare"):
+        assert words in page
+
+
+def test_curves_of_many_rows_are_thinned_and_keep_their_ends() -> None:
+    rng = np.random.default_rng(0)
+    false, true = roc((rng.random(5_000) < 0.5).astype(np.float64), rng.random(5_000))
+    assert len(false) <= 1_001
+    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
