@@ -293,3 +293,19 @@ def test_strict_stops_at_errors_and_lax_only_where_no_model_is_possible() -> Non
     with pytest.raises(DataError, match="2 checks are broken") as stop:
         stop_on([leak, constant], "strict")
     assert "Cure leak." in str(stop.value)
+
+
+def test_a_leak_is_found_beside_a_class_too_small_to_score() -> None:
+    y = ["no"] * 300 + ["yes"] * 300 + ["rare"] * 3
+    rng = np.random.default_rng(0)
+    target = column("y", "category", "target")
+    contract = contract_of(column("a"), column("leak", "category"), target, task="multiclass")
+    values: dict[str, Any] = {"a": rng.normal(size=603), "leak": [f"it is {value}" for value in y], "y": y}
+    assert found(frame_of(contract, values), contract)["leakage"].column == "leak"
+
+
+def test_a_mostly_missing_column_is_no_leak() -> None:
+    contract = simple_contract(column("half", nullable=True), task="regression")
+    y = simple_frame(simple_contract(task="regression"))["y"].to_numpy()
+    frame = simple_frame(contract, half=np.where(np.arange(400) % 3 == 0, y, np.nan))
+    assert "leakage" not in found(frame, contract)

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -106,3 +107,16 @@ def test_histograms_count_every_number(values: list[float]) -> None:
     profile = profile_column(pd.Series(values), spec)
     assert sum(bar.count for bar in profile.bars) == len(values)
     assert all(bar.count >= 0 for bar in profile.bars)
+
+
+def test_far_tails_share_the_outer_bins() -> None:
+    profile = profile_column(pd.Series([*np.linspace(0, 1, 998), -1e6, 1e6]), column("x"))
+    assert profile.bars[0].label.startswith("-1e+06 … ")
+    assert profile.bars[-1].label.endswith(" … 1e+06")
+    assert max(bar.count for bar in profile.bars) < 100
+
+
+def test_the_rarer_levels_share_a_bar() -> None:
+    levels = [f"level {number % 12}" for number in range(120)]
+    profile = profile_column(pd.Series(levels), column("x", "category"))
+    assert (len(profile.bars), profile.bars[-1].label, profile.bars[-1].count) == (9, "4 others", 40)

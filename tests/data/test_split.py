@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.tables import column, contract_of, frame_of, project_of, simple_contract, simple_frame
+from tiltyard.data.allotment import allot, allot_in_order
 from tiltyard.data.contract import Contract
 from tiltyard.data.parts import Part
 from tiltyard.data.row_keys import row_keys
@@ -298,3 +299,34 @@ def test_what_is_no_split_is_refused(tmp_path: Path) -> None:
     for name in ("split.parquet", "absent.parquet"):
         with pytest.raises(DataError, match="no split"):
             Split.load(tmp_path / name)
+
+
+def test_groups_across_given_parts_leave_training_and_so_do_copies_under_another_group() -> None:
+    contract = simple_contract(column("part", "category", "part"), column("who", "text", "group"))
+    who = [f"g{number}" for number in range(400)]
+    who[3] = who[310]
+    frame = simple_frame(contract, 400, part=["train"] * 300 + ["test"] * 100, who=who)
+    copy_features(frame, 350, to=7)
+    split = make_split(frame, contract, project_of(data={"group": "who"}, split={"column": "part"}))
+    assert np.flatnonzero(split.parts == Part.EXCLUDED).tolist() == [3, 7]
+    assert len(split.notes) == 2
+
+
+def test_groups_of_few_profiles_are_split_and_the_repetition_is_told() -> None:
+    contract = contract_of(
+        column("a", "integer"), column("who", "text", "group"), column("y", "category", "target"), classes=("no", "yes")
+    )
+    values: dict[str, list[Any]] = {
+        "a": [number % 3 for number in range(400)],
+        "who": [f"g{number // 4}" for number in range(400)],
+    }
+    frame = frame_of(contract, {**values, "y": ["no", "yes"] * 200})
+    split = make_split(frame, contract, project_of(data={"group": "who"}))
+    assert split.summary().excluded == 0
+    assert "too many to be copies" in split.summary().sentence
+
+
+def test_an_empty_allotment_is_empty() -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert allot(none.astype(np.uint64), none, [0.5], "key").shape == (0,)
+    assert allot_in_order(none, [0.5]).shape == (0,)
