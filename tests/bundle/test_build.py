@@ -8,8 +8,10 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 
-from tests.bundle.tables import CLASSES, ENCODER, TEST, make_contract
+from tests.bundle.tables import CLASSES, ENCODER, TEST, fitted, make_contract
 from tiltyard.bundle.build import build_bundle
 from tiltyard.bundle.manifest import FILES, MANIFEST, Manifest, read_manifest
 from tiltyard.bundle.model import FittedModel
@@ -76,6 +78,20 @@ def test_a_difference_names_the_row_and_its_values(model: FittedModel, tmp_path:
         build_bundle(model, CONTRACT, TEST, tmp_path / "b", project="churn", parity=1e-300)
     assert "age=" in str(refusal.value)
     assert "of the test set" in str(refusal.value)
+
+
+def test_a_model_that_fails_on_hostile_rows_is_refused(tmp_path: Path) -> None:
+    model = fitted(Task.BINARY, HistGradientBoostingClassifier(max_iter=2))
+    honest = model.estimator.predict_proba
+
+    def picky(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        if np.isnan(matrix).all(axis=1).any():
+            raise ValueError("Input X contains NaN.")
+        return np.asarray(honest(matrix))
+
+    model.estimator.predict_proba = picky
+    with pytest.raises(BundleError, match=r"cannot answer the golden rows.*\(Input X contains NaN\)"):
+        build_it(model, tmp_path / "b")
 
 
 def test_a_model_of_another_contract_is_refused(model: FittedModel, tmp_path: Path) -> None:

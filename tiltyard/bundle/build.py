@@ -93,9 +93,8 @@ def _measure(
     Raises:
         BundleError: It is larger than `parity`.
     """
-    matrix = model.encoder.encode(columns)
-    wanted = model.predict(columns).array
-    differences = row_differences(session.predict(matrix).array, wanted)
+    wanted = _answers(model, columns, "golden rows, with every column missing once," if labels else "test set")
+    differences = row_differences(session.predict(model.encoder.encode(columns)).array, wanted)
     worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
     if not differences[worst] <= parity:
         where = f"golden row `{labels[worst]}`" if labels else f"row {worst} of the test set"
@@ -105,6 +104,18 @@ def _measure(
             cure=_cure(wanted[worst]),
         )
     return len(differences), float(differences[worst])
+
+
+def _answers(model: FittedModel, columns: Columns, what: str) -> NDArray[np.float64]:
+    """Return the fitted model's answers; an estimator of the user's own may fail on hostile rows."""
+    try:
+        return model.predict(columns).array
+    except Exception as error:  # an own estimator may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        raise BundleError(
+            f"the fitted `{type(model.estimator).__name__}` cannot answer the {what} ({reason})",
+            cure="Make it impute missing values, or use a family of Tiltyard.",
+        ) from error
 
 
 def _cells(columns: Columns, row: int) -> str:

@@ -24,8 +24,8 @@ PROBABILITIES = "probabilities"
 VALUES = "values"
 """Names of the graph's input (float32, n by features) and of its one output (float64, n by classes, or n)."""
 
-BATCH_ROWS = 1024
-"""Rows that go through the graph at once: bounds the memory of a large batch."""
+BATCH_ROWS = 128
+"""Rows that go through the graph at once: nearest neighbours hold a distance from each to every training row."""
 
 
 class GraphSession:
