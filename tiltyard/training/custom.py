@@ -56,12 +56,24 @@ class OwnEstimator(Family):
         given = {"random_state": facts.seed, "n_jobs": facts.threads, "class_weight": facts.class_weight}
         known = inspect.signature(self.kind).parameters
         options = {name: value for name, value in given.items() if name in known and value is not None}
-        model = self.kind(**options, **parameters)
+        try:
+            model = self.kind(**options, **parameters)
+        except TypeError as error:
+            raise TrainingError(f"`{self.name}` cannot be made from {parameters} ({error})", cure=CURE) from error
         fits = is_classifier(model) if facts.classes else is_regressor(model)
         if not fits:
             wanted = "classifier" if facts.classes else "regressor"
             raise TrainingError(f"`{self.name}` is not a {wanted}, and the task is {facts.task}", cure=CURE)
         return model
+
+    def probe(self, facts: Facts) -> None:
+        """Check that the class can be used at all, before the search starts.
+
+        Raises:
+            TrainingError: It cannot be made without arguments, is for another task, or its space is unreadable.
+        """
+        self.space(facts)
+        self.build({}, facts)
 
 
 def load_own(name: str, folder: Path | None) -> OwnEstimator:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from tiltyard.bundle.model import Predictions
+from tiltyard.bundle.neighbours import NeighboursClassifier, NeighboursRegressor
 from tiltyard.bundle.transforms import ScaledTarget
 from tiltyard.training.family import Facts, Family, Rows, Target, View, predict, quiet_fit
 from tiltyard.training.space import Choice, Parameters, Real, Scalar, Space, Whole
@@ -124,15 +124,19 @@ class Svm(Family):
         if not facts.classes:
             return ScaledTarget(SVR(C=cost, kernel=kernel, gamma=gamma, cache_size=500))
         if kernel == "linear" and not self.suits(facts):
-            machine = LinearSVC(C=cost, class_weight=facts.class_weight, random_state=facts.seed)
+            machine = LinearSVC(C=cost, random_state=facts.seed)
         else:
-            machine = SVC(C=cost, kernel=kernel, gamma=gamma, class_weight=facts.class_weight, cache_size=500)
+            machine = SVC(C=cost, kernel=kernel, gamma=gamma, cache_size=500)
         return CalibratedClassifierCV(machine, method="sigmoid", cv=3, ensemble=False)
 
     def work(self, parameters: Parameters, facts: Facts) -> float:
         """Return rows² * columns, more where errors cost much."""
         effort: float = max(1.0, float(parameters["cost"])) ** 0.3
         return float(facts.rows) ** 2 * facts.dense_columns * effort
+
+    def fit(self, model: Any, matrix: NDArray[np.float32], y: Target, facts: Facts) -> Any:
+        """Fit; `balanced` weighs the rows, because the sigmoid must see the weights too."""
+        return _fit_weighted(model, matrix, y, facts)
 
 
 class Neighbours(Family):
@@ -158,8 +162,8 @@ class Neighbours(Family):
         """Return the model; neighbours never outnumber the rows."""
         del iterations
         count = min(int(parameters["neighbours"]), facts.rows)
-        kind = KNeighborsClassifier if facts.classes else KNeighborsRegressor
-        return kind(n_neighbors=count, p=int(parameters["p"]), algorithm="brute")
+        kind = NeighboursClassifier if facts.classes else NeighboursRegressor
+        return kind(n_neighbors=count, p=1 if parameters["p"] == 1 else 2)
 
     def work(self, parameters: Parameters, facts: Facts) -> float:
         """Return rows² * columns: it is the scoring that takes the time."""
@@ -210,10 +214,7 @@ class Network(Family):
 
     def fit(self, model: Any, matrix: NDArray[np.float32], y: Target, facts: Facts) -> Any:
         """Fit all epochs; `balanced` weighs the rows, since networks know no class weights."""
-        with quiet_fit():
-            if facts.class_weight:
-                return model.fit(matrix, y, sample_weight=compute_sample_weight(facts.class_weight, y))
-            return model.fit(matrix, y)
+        return _fit_weighted(model, matrix, y, facts)
 
     def fit_until(self, model: Any, train: Rows, valid: Rows, facts: Facts) -> tuple[Predictions, int | None]:
         """Fit epoch by epoch until the loss on the scoring rows stops falling; answer as the best epoch did."""
@@ -237,6 +238,14 @@ class Network(Family):
                 break
         assert best_answer is not None
         return best_answer, best_epoch
+
+
+def _fit_weighted(model: Any, matrix: NDArray[np.float32], y: Target, facts: Facts) -> Any:
+    """Fit with a weight per row instead of one per class."""
+    with quiet_fit():
+        if facts.class_weight:
+            return model.fit(matrix, y, sample_weight=compute_sample_weight(facts.class_weight, y))
+        return model.fit(matrix, y)
 
 
 def _loss(y: Target, answer: Predictions) -> float:

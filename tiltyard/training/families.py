@@ -53,6 +53,8 @@ def racing_families(settings: SearchSection, problem: Problem) -> tuple[Family, 
     """
     facts = facts_of(problem, len(problem.folds[0][0]))
     own = tuple(load_own(name, problem.code_folder) for name in settings.estimators)
+    for family in own:
+        family.probe(facts)
     if settings.families:
         return tuple(family for name, family in FAMILIES.items() if name in settings.families) + own
     return tuple(family for family in FAMILIES.values() if family.suits(facts)) + own

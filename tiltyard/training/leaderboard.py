@@ -1,6 +1,7 @@
 """What was tried, as a table and as a picture."""
 
 import io
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -75,6 +76,23 @@ def leaderboard_plot(result: SearchResult) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()
+
+
+def write_leaderboard(result: SearchResult, folder: Path) -> tuple[Path, Path]:
+    """Write table and picture.
+
+    Args:
+        result: A finished search.
+        folder: Where `leaderboard.csv` and `leaderboard.png` go.
+
+    Returns:
+        The two files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table, picture = folder / "leaderboard.csv", folder / "leaderboard.png"
+    leaderboard(result).to_csv(table, index=False)
+    picture.write_bytes(leaderboard_plot(result))
+    return table, picture
 
 
 def _is_full(one: TrialRecord) -> bool:

@@ -68,7 +68,7 @@ class OptunaSampler(Sampler):
 
     def _sampler(self, seed: int) -> BaseSampler:
         seed %= 2**31
-        return RandomSampler(seed) if self.kind == "random" else TPESampler(seed=seed, multivariate=True, group=True)
+        return RandomSampler(seed) if self.kind == "random" else TPESampler(seed=seed, multivariate=False)
 
 
 def _suggested(trial: optuna.Trial, name: str, dimension: Dimension) -> Scalar:
