@@ -61,7 +61,7 @@ class Connection:
             self._streams = None
 
 
-async def _client(port: int, model: str, going: Callable[[], bool], tally: Tally, *, renew: bool) -> None:
+async def _client(port: int, model: str, going: Callable[[], bool], tally: Tally, *, pause: float, renew: bool) -> None:
     """Ask one request after the other; with `renew` each on a connection of its own."""
     connection = Connection(port)
     body = b'{"features": [[1.0], [2.0]]}'
@@ -81,15 +81,16 @@ async def _client(port: int, model: str, going: Callable[[], bool], tally: Tally
             tally.lost.append(f"{status} {content!r}")
         if renew:
             connection.close()
+        await asyncio.sleep(pause)
     connection.close()
 
 
-async def load(port: int, model: str, going: Callable[[], bool], *, clients: int) -> Tally:
-    """Ask without a pause while `going`; a client whose connection is refused stops, and loses nothing.
+async def load(port: int, model: str, going: Callable[[], bool], *, clients: int, pause: float = 0.0) -> Tally:
+    """Ask while `going`, with a pause in seconds after each answer; a client whose connection is refused stops, and loses nothing.
 
     Half of the clients keep their connection, half open one a request.
     """
     tally = Tally()
-    tasks = [_client(port, model, going, tally, renew=bool(number % 2)) for number in range(clients)]
+    tasks = [_client(port, model, going, tally, pause=pause, renew=bool(number % 2)) for number in range(clients)]
     await asyncio.gather(*tasks)
     return tally

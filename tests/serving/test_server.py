@@ -33,14 +33,14 @@ def unreachable() -> str:
 class Load:
     """A load on a thread, from the first answer until `stop`."""
 
-    def __init__(self, server: Server, clients: int = 8) -> None:
+    def __init__(self, server: Server, *, clients: int = 8, pause: float = 0.0) -> None:
         self._going = True
         self.tally = Tally()
-        self._thread = threading.Thread(target=self._run, args=(server.port, clients))
+        self._thread = threading.Thread(target=self._run, args=(server.port, clients, pause))
         self._thread.start()
 
-    def _run(self, port: int, clients: int) -> None:
-        self.tally = asyncio.run(load(port, "demand", lambda: self._going, clients=clients))
+    def _run(self, port: int, clients: int, pause: float) -> None:
+        self.tally = asyncio.run(load(port, "demand", lambda: self._going, clients=clients, pause=pause))
 
     def stop(self) -> Tally:
         self._going = False
@@ -121,7 +121,7 @@ def test_the_alias_decides_who_answers(tmp_path: Path, registered: Registered) -
     registered.promote(registered.add())
     with running(tmp_path) as server:
         eventually(server.ready)
-        running_load = Load(server, clients=2)
+        running_load = Load(server, pause=0.05)
         registered.promote(registered.add())
         eventually(lambda: server.version() == 2)
         registered.promote(registered.add(expected=[99.0]))

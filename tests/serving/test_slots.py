@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.bundles import CONTRACT_OF_DEMAND, write_bundle
+from tiltyard.bundle.runtime import Runtime
 from tiltyard.errors import BundleError
 from tiltyard.serving.plan import Plan, SlotPlan
 from tiltyard.serving.slots import load_slot, next_slots
@@ -63,3 +64,16 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old(tmp_path: Path, damage: 
 def test_wrong_golden_rows_are_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="golden row `empty`"):
         load_slot("demand", planned(tmp_path, 2, wrong_golden=True))
+
+
+def test_a_fault_of_our_own_in_loading_leaves_the_old_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = next_slots({}, Plan(models={"demand": planned(tmp_path, 1)}), NAMES)
+    second = Plan(models={"demand": planned(tmp_path, 2)})
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Runtime, "replay", broken)
+    slots, problems = next_slots(first, second, NAMES)
+    assert slots["demand"] is first["demand"]
+    assert isinstance(problems[0], ZeroDivisionError)

@@ -64,7 +64,7 @@ class BundleCache:
             digest = read_bundle(source).manifest.digest
             place = self._root / name / f"{version}-{digest[:16]}"
             place.parent.mkdir(exist_ok=True)
-            if not place.is_dir():
+            if self.find(name, version, digest) is None:
                 source.replace(place)
             return place, digest
         except OSError as error:

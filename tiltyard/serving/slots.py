@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.contract import Level
-from tiltyard.errors import BundleError, TiltyardError
+from tiltyard.errors import BundleError
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan
 from tiltyard.serving.settings import Limits
 
@@ -80,7 +80,7 @@ def load_slot(name: str, plan: SlotPlan) -> Slot:
     return Slot(name, plan.version, plan.digest, plan.since, runtime, classes, tuple(str(level) for level in classes))
 
 
-def next_slots(current: Slots, plan: Plan, names: tuple[str, ...]) -> tuple[Slots, tuple[TiltyardError, ...]]:
+def next_slots(current: Slots, plan: Plan, names: tuple[str, ...]) -> tuple[Slots, tuple[Exception, ...]]:
     """Load what the plan has and `current` has not.
 
     Args:
@@ -92,13 +92,13 @@ def next_slots(current: Slots, plan: Plan, names: tuple[str, ...]) -> tuple[Slot
         The new table, and why versions could not be loaded: their models keep the slot they had.
     """
     slots = dict(current)
-    problems: list[TiltyardError] = []
+    problems: list[Exception] = []
     for name in names:
         planned, held = plan.models.get(name), current.get(name)
         if planned is None or (held and (held.version, held.digest) == (planned.version, planned.digest)):
             continue
         try:
             slots[name] = load_slot(name, planned)
-        except TiltyardError as error:
+        except Exception as error:  # noqa: BLE001  # whatever loading does, the old version answers on; the caller logs it
             problems.append(error)
     return MappingProxyType(slots), tuple(problems)

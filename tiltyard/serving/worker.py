@@ -17,7 +17,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from tiltyard.errors import ServingError
+from tiltyard.errors import ServingError, TiltyardError
 from tiltyard.serving.asgi import App
 from tiltyard.serving.plan import Stamp, read_plan, stamp_of
 from tiltyard.serving.processes import orphaned, start_log
@@ -66,7 +66,7 @@ class PlanFollower:
             return served
         slots, problems = next_slots(served.slots, plan, served.names)
         for problem in problems:
-            _log.error("%s", problem)
+            _log.error("%s", problem, exc_info=None if isinstance(problem, TiltyardError) else problem)
             self._retry_at = time.monotonic() + RETRY_SECONDS
         return dataclasses.replace(served, slots=slots, refused=plan.refused)
 
@@ -96,13 +96,21 @@ class Worker(uvicorn.Server):
         self.should_exit = self._signals > 1
 
     async def run_until_drained(self, listener: socket.socket) -> None:
-        """Load the plan, then answer until a signal, or the loss of the supervisor, ends it."""
+        """Load the plan, then answer until a signal, or the loss of the supervisor, ends it.
+
+        A worker that can no longer follow the plan ends, too: the supervisor starts another.
+        """
         self._swap(self._follower.load(self._app.served))
         looking = asyncio.create_task(self._look())
-        try:
-            await self.serve(sockets=[listener])
-        finally:
-            looking.cancel()
+        looking.add_done_callback(self._stop)
+        await self.serve(sockets=[listener])
+        if looking.done():
+            looking.result()
+        looking.cancel()
+
+    def _stop(self, _: object) -> None:
+        """Have uvicorn end."""
+        self.should_exit = True
 
     async def _look(self) -> None:
         """Follow the plan until it is time to drain."""
@@ -111,7 +119,6 @@ class Worker(uvicorn.Server):
             if self._follower.due():
                 self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
         await self._drain()
-        self.should_exit = True
 
     async def _drain(self) -> None:
         """Let clients leave by themselves: only a connection without a request is ever closed on them."""

@@ -1,0 +1,60 @@
+"""Following the plan: what is new is loaded, what fails is tried again, nothing that answers is lost."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.serving.servers import planned
+from tiltyard.serving import worker
+from tiltyard.serving.plan import Plan, write_plan
+from tiltyard.serving.settings import WorkerSettings
+from tiltyard.serving.slots import Served
+from tiltyard.serving.worker import PlanFollower
+
+NAMES = ("demand",)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    return tmp_path / "plan.json"
+
+
+@pytest.fixture
+def follower(plan: Path) -> PlanFollower:
+    return PlanFollower(WorkerSettings(names=NAMES, plan=plan, socket=0, parent=1))
+
+
+def test_the_plan_is_read_when_it_has_changed(tmp_path: Path, plan: Path, follower: PlanFollower) -> None:
+    assert not follower.due()
+    write_plan(plan, Plan(models={"demand": planned(tmp_path, 1)}))
+    assert follower.due()
+    served = follower.load(Served(NAMES))
+    assert served.slots["demand"].version == 1
+    assert not follower.due()
+
+
+def test_a_version_that_cannot_be_loaded_is_tried_again(
+    tmp_path: Path, plan: Path, follower: PlanFollower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = planned(tmp_path, 1)
+    hidden = Path(slot.bundle).rename(tmp_path / "hidden")
+    write_plan(plan, Plan(models={"demand": slot}))
+    served = follower.load(Served(NAMES))
+    assert (served.slots, follower.due()) == ({}, False)
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.0)
+    assert follower.load(served).slots == {}
+    assert follower.due()
+    hidden.rename(slot.bundle)
+    assert follower.load(served).slots["demand"].version == 1
+
+
+def test_an_unreadable_plan_changes_nothing(
+    tmp_path: Path, plan: Path, follower: PlanFollower, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_plan(plan, Plan(models={"demand": planned(tmp_path, 1)}))
+    served = follower.load(Served(NAMES))
+    plan.write_text("{")
+    with caplog.at_level(logging.ERROR):
+        assert follower.load(served) is served
+    assert "is not a plan" in caplog.text
