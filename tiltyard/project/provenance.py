@@ -16,4 +16,3 @@ def code_digest() -> str:
         content.update(file.relative_to(package).as_posix().encode())
         content.update(file.read_bytes())
     return content.hexdigest()[:16]
-

@@ -10,6 +10,7 @@ from tiltyard.bundle.model import Columns, FittedModel, Predictions
 from tiltyard.bundle.sandbox import Verification
 from tiltyard.data.coercion import feature_columns, target_array
 from tiltyard.data.parts import Part
+from tiltyard.data.row_keys import row_keys
 from tiltyard.data.split import Split
 from tiltyard.evaluation.baseline import compare_with_constant
 from tiltyard.evaluation.gate import judge
@@ -45,17 +46,18 @@ class Evaluation(Section):
 
 @dataclass(frozen=True)
 class _Jury:
-    """The rows that judge: typed columns, true answers, clusters and content hashes."""
+    """The rows that judge: as a typed frame and as columns, with true answers and clusters."""
 
+    frame: pd.DataFrame
     columns: dict[str, NDArray[np.generic]]
     y: Labels
     groups: NDArray[np.int64] | None
-    keys: NDArray[np.uint64]
 
     def take(self, rows: NDArray[np.int64]) -> "_Jury":
         """Return the jury of some of the rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return _Jury(columns, self.y[rows], None if self.groups is None else self.groups[rows], self.keys[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return _Jury(self.frame.iloc[rows].reset_index(drop=True), columns, self.y[rows], groups)
 
 
 def evaluate_models(run: TrainingRun, fitted: FittedRef, champion: ModelRef | None) -> Evaluation:
@@ -102,7 +104,9 @@ def test_answers(run: TrainingRun, fitted: FittedRef) -> tuple[Labels, Predictio
 
 def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: _Jury, champion: ModelRef) -> Evaluation:
     """Compare a challenger with the champion on rows that neither was trained on."""
-    unseen = np.flatnonzero(~np.isin(jury.keys, seen_rows(run, champion))).astype(np.int64)
+    runtime = champion_runtime(run, champion)
+    known = np.isin(row_keys(jury.frame, runtime.contract), seen_rows(run, champion))
+    unseen = np.flatnonzero(~known).astype(np.int64)
     fair = jury.take(unseen)
     evidence = Evidence(
         champion=str(champion.version),
@@ -111,14 +115,14 @@ def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: _
     )
     if len(unseen) < run.project.gates.min_rows:
         return Evaluation(challenger=scorecard, champion=None, evidence=evidence)
-    runtime = champion_runtime(run, champion)
 
     def champion_answers(columns: Columns) -> Predictions:
         return align(runtime.predict(columns), runtime.classes, run.contract.classes)
 
+    columns = {**feature_columns(fair.frame, runtime.contract), **fair.columns}
     theirs = evaluate(
         champion_answers,
-        fair.columns,
+        columns,
         fair.y,
         contract=run.contract,
         primary=run.project.gate_metric,
@@ -127,7 +131,7 @@ def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: _
         seed=run.project.search.seed,
     )
     thresholds = (model.threshold, runtime.threshold)
-    ours, other = model.predict(fair.columns), champion_answers(fair.columns)
+    ours, other = model.predict(fair.columns), champion_answers(columns)
     evidence = evidence.model_copy(update=_comparisons(run, fair, ours, other, thresholds))
     return Evaluation(challenger=scorecard, champion=theirs, evidence=evidence)
 
@@ -171,10 +175,10 @@ def _jury(run: TrainingRun, split: Split, frame: pd.DataFrame) -> _Jury:
     rows = split.rows(Part.TEST)
     test = frame.iloc[rows].reset_index(drop=True)
     return _Jury(
+        frame=test,
         columns=feature_columns(test, run.contract),
         y=target_array(test, run.contract),
         groups=_clusters(run, split, rows),
-        keys=split.keys[rows],
     )
 
 

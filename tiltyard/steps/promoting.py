@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tiltyard.data.split import SplitSummary
+from tiltyard.evaluation.card import CardFacts, render_card
+from tiltyard.evaluation.plots import draw_plots
 from tiltyard.evaluation.records import Verdict
 from tiltyard.project.model import Section
 from tiltyard.registry.models import set_tags

@@ -1,0 +1,71 @@
+"""A small project whose champion and challengers differ plainly, run against a real Prefect server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
+
+from tiltyard.data.contract import Column, Contract, Kind, Role, dump_contract
+from tiltyard.project.metrics import Task
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_prefect_server(prefect_server: str) -> Iterator[str]:
+    """Let every flow of these tests run on the real server."""
+    quiet = {PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
+    with temporary_settings({PREFECT_API_URL: prefect_server, **quiet}):
+        yield prefect_server
+
+
+def table(rows: int = 600, seed: int = 1) -> pd.DataFrame:
+    """Return a table that a straight line separates well and a shallow tree badly."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(rows, 4))
+    plan = rng.choice(["basic", "plus", "pro"], size=rows)
+    logit = numbers @ [1.5, -1.5, 1.5, 1.0] + (plan == "pro")
+    frame = pd.DataFrame(numbers.round(6), columns=["usage", "age", "debt", "visits"])
+    frame["plan"] = plan
+    frame["left"] = np.where(rng.random(rows) < 1 / (1 + np.exp(-2 * logit)), "yes", "no")
+    return frame
+
+
+def contract() -> Contract:
+    """Return the table's contract."""
+    numbers = [Column(name=name, kind=Kind.NUMBER) for name in ("usage", "age", "debt", "visits")]
+    plan = Column(name="plan", kind=Kind.CATEGORY, levels=("basic", "plus", "pro"))
+    left = Column(name="left", kind=Kind.CATEGORY, levels=("no", "yes"), role=Role.TARGET)
+    return Contract(task=Task.BINARY, columns=(*numbers, plan, left), classes=("no", "yes"))
+
+
+WriteProject = Callable[..., Path]
+
+
+@pytest.fixture
+def write_project(tmp_path: Path) -> WriteProject:
+    """Return a function that writes (or rewrites) the project with some families; yields the project file."""
+
+    def write(*families: str, trials: int = 2, **sections: object) -> Path:
+        file = tmp_path / "tiltyard.yaml"
+        if not (tmp_path / "data.csv").exists():
+            table().to_csv(tmp_path / "data.csv", index=False)
+        content = {
+            "name": "churn",
+            "task": {"kind": "binary", "positive": "yes"},
+            "data": {"source": "data.csv", "target": "left"},
+            "search": {"families": list(families), "trials": trials, "folds": 2, "workers": 1},
+            **sections,
+        }
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        (tmp_path / "contract.yaml").write_text(dump_contract(contract()), encoding="utf-8")
+        return file
+
+    return write
