@@ -174,6 +174,13 @@ def test_an_ambiguous_number_is_refused_unless_told() -> None:
     assert told.contract.column("a").maximum == 2.345
 
 
+def test_columns_of_two_number_formats_are_refused() -> None:
+    rows = range(30)
+    columns = {"a": [f"{n}.25" for n in rows], "b": [f"{n},5" for n in rows], "c": [f"{n}.75" for n in rows]}
+    with pytest.raises(DataError, match=r"column `b` \('0,5'\) are written otherwise"):
+        inferred({**columns, "y": [n % 2 for n in rows]})
+
+
 def test_a_quoted_comma_in_a_comma_file_groups_thousands(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('a,y\n"1,234",0\n"2,345",1\n')
     frame = read_source(CsvSource(path="t.csv"), workplace=Workplace(tmp_path / "tiltyard.yaml", Environment()))

@@ -92,7 +92,7 @@ WRITERS = {"csv": write_csv, "parquet": write_parquet, "sqlite": write_sqlite}
 
 
 @pytest.mark.parametrize("route", WRITERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CONTRACTS_AND_ROWS)
 def test_files_and_sqlite_give_the_typed_rows(route: str, drawn: tuple[Contract, Rows]) -> None:
     contract, rows = drawn
@@ -107,7 +107,7 @@ def test_files_and_sqlite_give_the_typed_rows(route: str, drawn: tuple[Contract,
     assert fingerprint(frame) == fingerprint(expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CONTRACTS_AND_ROWS)
 def test_json_gives_the_typed_rows(drawn: tuple[Contract, Rows]) -> None:
     contract, rows = drawn
@@ -120,7 +120,7 @@ def test_json_gives_the_typed_rows(drawn: tuple[Contract, Rows]) -> None:
         np.testing.assert_array_equal(columns[name], array)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CONTRACTS_AND_ROWS)
 def test_a_written_dataset_reads_back(drawn: tuple[Contract, Rows]) -> None:
     contract, rows = drawn
@@ -158,7 +158,7 @@ TEXT_FORMS = [
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RAW_COLUMNS, st.sampled_from(TEXT_FORMS), st.sampled_from([None, "str", "arrow", "inferred"]))
 def test_bulk_typing_agrees_with_value_by_value(
     kind: Kind, raw: list[object], rules: Contract, dtype: str | None

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from tiltyard.data.coercion import arrow_column
 from tiltyard.data.contract import Kind, NumberFormat
-from tiltyard.data.number_format import is_code, is_number
+from tiltyard.data.number_format import MANY, is_code, is_number
 from tiltyard.data.values import plain, text_of
 from tiltyard.errors import DataError
 
 SAMPLE_ROWS = 20_000
 MOST_LEVELS = 1000
-_FEW = 20
+_FEW = MANY
 _BOOLEANS = (frozenset({"true", "false"}), frozenset({"yes", "no"}), frozenset({"t", "f"}), frozenset({"y", "n"}))
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d/%m/%y")
 TIME_FORMATS = tuple(f"{day}{clock}" for day in _DATES for clock in ("", " %H:%M", " %H:%M:%S"))

@@ -23,6 +23,8 @@ FORMATS = (
 )
 _PATTERNS = {numbers.decimal + numbers.thousands: re.compile(number_pattern(numbers)) for numbers in FORMATS}
 _CODE = re.compile(r"[+-]?0[0-9]+")
+MANY = 20
+"""So many different values are measurements, not levels."""
 _LONGEST = 18
 """Digits of an integer that surely fit into 64 bits; longer ones are identifiers."""
 
@@ -52,7 +54,8 @@ def number_format(columns: Mapping[str, Sequence[str]], *, comma_delimited: bool
         The format in which most columns are numbers; the plain one when no column speaks against it.
 
     Raises:
-        DataError: Two formats fit and read the same text as different numbers.
+        DataError: Two formats fit and read the same text as different numbers; or a column of many numbers is
+            written in another format than the rest.
     """
     odd = [name for name, texts in columns.items() if not _fits(texts, PLAIN) and _formats_of(texts)]
     if not odd:
@@ -66,6 +69,7 @@ def number_format(columns: Mapping[str, Sequence[str]], *, comma_delimited: bool
     for name in odd:
         for text in columns[name]:
             _refuse_two_readings(name, text, [numbers for numbers in best if numbers in fitting[name]], where)
+        _refuse_left_out(name, columns[name], best[0] in fitting[name], where)
     return best[0]
 
 
@@ -83,6 +87,16 @@ def _formats_of(texts: Sequence[str]) -> frozenset[NumberFormat]:
         if not formats:
             break
     return formats
+
+
+def _refuse_left_out(name: str, texts: Sequence[str], covered: bool, where: str) -> None:
+    """Refuse a column of many numbers that the chosen format cannot read: it would pass for a category."""
+    if not covered and len(texts) >= MANY:
+        raise DataError(
+            f"the numbers of column `{name}` ({show(texts[0])}) are written otherwise than those of other columns",
+            where=where,
+            cure="Write all numbers of the table alike, or set `decimal` and `thousands` of the source.",
+        )
 
 
 def _refuse_two_readings(name: str, text: str, formats: Sequence[NumberFormat], where: str) -> None:
