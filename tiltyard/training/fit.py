@@ -92,6 +92,26 @@ def fit_baseline(problem: Problem, *, contract: Contract, rows: Indices) -> Fitt
     )
 
 
+def fit_found(problem: Problem, result: SearchResult, rows: Indices) -> Any:
+    """Fit what a search found on some rows, neither calibrated nor with a threshold.
+
+    Args:
+        problem: The problem that was searched.
+        result: What the search found.
+        rows: Rows to learn from; boosting does a tenth more iterations where they are more than a fold had.
+
+    Returns:
+        The fitted estimator on the encoder's matrix.
+
+    Raises:
+        TrainingError: The estimator fails on these rows.
+    """
+    iterations = result.iterations
+    if iterations is not None and len(rows) > len(problem.folds[0][0]):
+        iterations = math.ceil(iterations * MORE_ROWS)
+    return _fit_family(problem, result.family, dict(result.parameters), iterations, rows)
+
+
 def _threshold(problem: Problem, result: SearchResult, settings: SearchSection, rows: FitRows) -> float:
     """Return the decision threshold, chosen by a model that never saw the rows it is chosen on."""
     if settings.threshold is None or problem.classes != 2:
@@ -111,11 +131,7 @@ def _estimator(
     problem: Problem, result: SearchResult, settings: SearchSection, learnt: Indices, calibration: Indices
 ) -> Any:
     """Fit on some rows, and calibrate on others when that is asked for."""
-    fold_rows = len(problem.folds[0][0])
-    iterations = result.iterations
-    if iterations is not None and len(learnt) > fold_rows:
-        iterations = math.ceil(iterations * MORE_ROWS)
-    model = _fit_family(problem, result.family, dict(result.parameters), iterations, learnt)
+    model = fit_found(problem, result, learnt)
     if settings.calibration == "none":
         return model
     if not len(calibration):

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tiltyard.project.model import SearchSection
@@ -23,6 +24,9 @@ TICK = 0.25
 
 RUNAWAY = 8.0
 """A fit that takes this many times its estimate is killed, when time is limited."""
+
+LARGE_ROWS, LARGE_FOLDS = 200_000, 2
+"""Rows from which on two folds are enough to tell models apart, and more would only fill the disk."""
 
 UNKNOWN_SHARE = 0.12
 """Share of the time left that the first fit of a family may take."""
@@ -50,6 +54,8 @@ def search(
         TrainingError: No trial succeeded, an own estimator is unusable, or the disk is full.
     """
     started = time.monotonic()
+    if len(problem.y) >= LARGE_ROWS:
+        problem = replace(problem, folds=problem.folds[:LARGE_FOLDS])
     families = {family.name: family for family in racing_families(settings, problem)}
     workers = settings.workers or _cores()
     facts = facts_of(problem, min(len(train) for train, _ in problem.folds))
