@@ -56,6 +56,14 @@ def test_chunks_know_their_lines(tmp_path: Path, workplace: Workplace) -> None:
     assert place_of(chunks[1], 0, "").endswith("t.csv:6")
 
 
+def test_a_raw_table_can_be_written_as_parquet(tmp_path: Path, workplace: Workplace) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    frame = read_source(CsvSource(path="t.csv"), workplace=workplace)
+    frame.to_parquet(tmp_path / "t.parquet")
+    again = read_source(ParquetSource(path="t.parquet"), workplace=workplace)
+    assert place_of(again, 0, "").endswith("t.parquet, row 0")
+
+
 def test_files_with_other_columns_are_refused(tmp_path: Path, workplace: Workplace) -> None:
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("a,c\n1,2\n")

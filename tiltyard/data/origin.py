@@ -1,11 +1,12 @@
 """Where a row of a table came from, so that an error can name file and line."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -95,15 +96,18 @@ def line_of(path: Path, dialect: Dialect, row: int) -> int:
 
 def set_origins(frame: pd.DataFrame, origins: tuple[Origin, ...]) -> pd.DataFrame:
     """Note on a frame where its rows came from; returns the same frame."""
-    frame.attrs[_KEY] = origins
+    frame.attrs[_KEY] = [asdict(origin) for origin in origins]  # plain values: pandas writes them into Parquet files
     return frame
 
 
 def origins_of(frame: pd.DataFrame) -> tuple[Origin, ...]:
     """Return where a frame's rows came from; empty when nobody noted it."""
-    origins = frame.attrs.get(_KEY, ())
-    assert isinstance(origins, tuple)
-    return origins
+    return tuple(_origin(noted) for noted in frame.attrs.get(_KEY, []))
+
+
+def _origin(noted: Mapping[str, Any]) -> Origin:
+    dialect = None if noted["dialect"] is None else Dialect(**noted["dialect"])
+    return Origin(noted["first_row"], noted["file"], dialect)
 
 
 def place_of(frame: pd.DataFrame, row: int, where: str) -> str:
