@@ -86,9 +86,16 @@ async def _client(port: int, model: str, going: Callable[[], bool], tally: Tally
 
 
 async def load(port: int, model: str, going: Callable[[], bool], *, clients: int, pause: float = 0.0) -> Tally:
-    """Ask while `going`, with a pause in seconds after each answer; a client whose connection is refused stops, and loses nothing.
+    """Ask while `going`; a client whose connection is refused stops, and loses nothing.
 
     Half of the clients keep their connection, half open one a request.
+
+    Args:
+        port: Where the server listens.
+        model: A model that predicts its own version.
+        going: Asked before every request.
+        clients: Number of clients at the same time.
+        pause: Seconds a client rests after an answer.
     """
     tally = Tally()
     tasks = [_client(port, model, going, tally, pause=pause, renew=bool(number % 2)) for number in range(clients)]
