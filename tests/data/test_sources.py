@@ -116,7 +116,8 @@ def test_a_source_never_writes(tmp_path: Path, workplace: Workplace) -> None:
     with pytest.raises(ProjectError, match="not a SELECT"):
         read_source(SqlSource(url="sqlite:///t.db", query="delete from t"), workplace=workplace)
     query = "with x as (select 1) delete from t returning a"
-    read_source(SqlSource(url="sqlite:///t.db", query=query), workplace=workplace)  # rolled back
+    with pytest.raises(DataError, match="the database refused: attempt to write a readonly database"):
+        read_source(SqlSource(url="sqlite:///t.db", query=query), workplace=workplace)
     assert len(read_source(SqlSource(url="sqlite:///t.db", query="select * from t"), workplace=workplace)) == 3
 
 

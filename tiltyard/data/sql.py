@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pandas as pd
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from tiltyard.data.coercion import arrow_column
@@ -23,7 +24,7 @@ _READING = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(select|with|values|table
 def iter_sql(source: SqlSource, chunk_rows: int, *, folder: Path) -> Iterator[pd.DataFrame]:
     """Yield the rows of a query in chunks, by a server-side cursor where the database has one.
 
-    The statement runs in a transaction that is rolled back.
+    The connection only reads, and its transaction is rolled back.
 
     Args:
         source: URL and query; `${NAME}` in the URL is replaced from the environment.
@@ -44,7 +45,7 @@ def iter_sql(source: SqlSource, chunk_rows: int, *, folder: Path) -> Iterator[pd
     except (SQLAlchemyError, ImportError) as error:
         raise DataError(_without(str(error), secrets), where=where, cure="Install the driver.") from None
     try:
-        with engine.connect().execution_options(stream_results=True, no_parameters=True) as connection:
+        with _reading(engine) as connection:
             result = connection.exec_driver_sql(source.query)
             names = tuple(result.keys())
             check_names(names, where=where)
@@ -56,6 +57,18 @@ def iter_sql(source: SqlSource, chunk_rows: int, *, folder: Path) -> Iterator[pd
         raise DataError(f"the database refused: {reason}", where=where, cure=cure) from None
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    """Connect so that nothing can be written, and rows arrive as they are fetched."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(stream_results=True, no_parameters=True)  # noqa: PLW2901  # the same
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(postgresql_readonly=True)  # noqa: PLW2901  # the same
+        if engine.dialect.name == "sqlite":  # its driver commits a DELETE inside a WITH
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+        yield connection
 
 
 def describe_sql(source: SqlSource, folder: Path) -> str:
