@@ -11,7 +11,7 @@ import pytest
 from tests.serving.registries import MODEL, Registered
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.bundle.sandbox import Verification, verify_bundle
-from tiltyard.errors import BundleError, RegistryError, ServingError
+from tiltyard.errors import BundleError, RegistryError, ServingError, StorageError
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ModelRef
 from tiltyard.serving import sidecar as module
@@ -171,6 +171,21 @@ def test_without_a_registry_the_slot_stays(
         bench.restart()
         assert bench.look() == plan
     assert caplog.text.count("cannot read the alias") == 2
+
+
+def test_without_an_object_store_the_swap_goes_on_and_is_recorded_later(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise StorageError("the store cannot be reached", cure="Wait.")
+
+    registered.promote(registered.add())
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "append", down)
+        assert bench.look().models[MODEL].version == 1
+    assert bench.kinds == []
+    bench.look()
+    assert bench.kinds == ["set_by_hand"]
 
 
 def test_without_its_files_a_version_waits_and_the_slot_stays(bench: Bench, registered: Registered) -> None:
