@@ -224,7 +224,7 @@ def test_of_two_processes_at_once_exactly_one_wins(done: dict[str, Yard], store:
     lost = [answer["conflict"] for answer in answers.values() if "conflict" in answer]
     assert len(won) == len(lost) == 1
     assert project in lost[0]
-    assert "See `tiltyard history`" in lost[0]
+    assert "`tiltyard history`" in lost[0]
     assert done[project].kinds == ["promoting", "promoted"] * 2
     assert done[project].state().champion == won[0]
 

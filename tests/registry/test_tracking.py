@@ -86,6 +86,20 @@ def test_logging_again_doubles_nothing(registry: Registry, name: str, content: R
     assert registry.client.get_run(first.run).data.params == {"seed": "42"}
 
 
+def test_of_very_many_trials_the_first_get_a_page(
+    embedded: Registry,
+    name: str,
+    content: RunContent,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tiltyard.registry.tracking.MOST_CHILDREN", 2)
+    tracked = log_run(embedded, name, "key-1", content, name="training")
+    assert len(children(embedded, tracked)) == 2
+    assert embedded.client.get_run(tracked.run).data.tags["tiltyard.trials"] == "2 of 3 logged"
+    assert capsys.readouterr().out == ""
+
+
 def test_cut_off_between_trials_the_rest_is_logged(
     registry: Registry, name: str, content: RunContent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@
 
 import logging
 import re
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -44,9 +45,12 @@ class Registry:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         with self.explained("open MLflow"), quiet():
-            if tracking_uri.startswith(_SQLITE):
-                Path(tracking_uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
             self.client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            if file:
+                _write_ahead(file)
 
     @property
     def is_server(self) -> bool:
@@ -109,6 +113,15 @@ class Registry:
         if isinstance(error, requests.RequestException) or any(sign in said for sign in _UNREACHABLE):
             cure = f"Check that MLflow answers at {self.shown_uri} (`MLFLOW_TRACKING_URI`), and run the command again."
         return RegistryError(f"cannot {action} ({said.splitlines()[0][:_LONGEST]})", where=self.shown_uri, cure=cure)
+
+
+def _write_ahead(file: Path) -> None:
+    """Let SQLite read while it writes, and flush once a commit instead of three times; the file remembers it.
+
+    Where the database is busy, or its file system cannot, it stays as it is: slower, and as right.
+    """
+    with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def connect(workplace: Workplace) -> Registry:

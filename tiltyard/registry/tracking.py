@@ -2,7 +2,7 @@
 
 import getpass
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from tiltyard.registry.signature import DatasetFacts, dataset_input
 
 RUN_KEY = "tiltyard.run_key"
 """Tag of runs and versions: the training run's key of project, data, configuration and code."""
+
+MOST_CHILDREN = 40
+"""Trials that get a run of their own."""
 
 _TRIAL = "tiltyard.trial"
 _PARENT = "mlflow.parentRunId"
@@ -36,7 +39,9 @@ class RunContent:
         dataset: The training table; None to log no dataset.
         contract: Its contract, for the dataset's schema.
         artifacts: Local file or folder by its path in the run, such as `plots` or `card.html`.
-        children: One child run each; the caller leaves out what is not worth a page of its own.
+        children: The trials of the search, those most worth a page first: the first `MOST_CHILDREN` become child runs,
+            and a tag tells how many there were. Each costs MLflow three calls (some 25 ms); the whole table is an
+            artifact.
         description: Markdown that stands first on the run's page.
     """
 
@@ -166,11 +171,12 @@ def _log_artifact(registry: Registry, run: str, place: str, path: Path) -> None:
     registry.client.log_artifact(run, str(path), folder or None)
 
 
-def _log_children(registry: Registry, parent: Run, children: Iterable[ChildRun]) -> None:
+def _log_children(registry: Registry, parent: Run, children: Sequence[ChildRun]) -> None:
     """Log the trials that are not there yet: three calls each, whatever a trial holds."""
-    wanted = list(children)
+    wanted = children[:MOST_CHILDREN]
     if not wanted:
         return
+    registry.client.set_tag(parent.info.run_id, "tiltyard.trials", f"{len(wanted)} of {len(children)} logged")
     there = _logged_children(registry, parent)
     start = parent.info.start_time
     for child in wanted:
