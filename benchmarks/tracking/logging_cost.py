@@ -56,7 +56,7 @@ def main() -> int:
         print(f"{'model':<22}{'run':>8}{'version':>9}{'alias':>8}{'all':>8}{'cpu':>8}{'download':>10}   seconds")
         worst = max(measure(registry, Path(name), model, given.trials) for model in MODELS)
     print(
-        f"worst {worst:.2f} s, target {TARGET_SECONDS:.0f} s with {given.trials} trials, load {machine_load():.1f} a core"
+        f"worst {worst:.2f} s, target {TARGET_SECONDS:.0f} s; {given.trials} trials, load {machine_load():.1f} a core"
     )
     return int(worst > TARGET_SECONDS)
 
