@@ -49,8 +49,9 @@ def test_the_best_complete_trial_wins(task: Task, tmp_path: Path) -> None:
 
 def test_the_time_budget_is_kept(tmp_path: Path) -> None:
     heard: list[Progress] = []
+    given_problem = problem(Task.BINARY, rows=4000)
     started = time.monotonic()
-    result = search(problem(Task.BINARY, rows=4000), SearchSection(seconds=12.0), tmp_path, heard.append)
+    result = search(given_problem, SearchSection(seconds=12.0), tmp_path, heard.append)
     assert time.monotonic() - started < 12.0 * 1.1
     assert result.seconds < 12.0 * 1.1
     assert heard[-1].score is not None
@@ -79,9 +80,16 @@ def test_the_name_of_a_study_changes_with_data_and_settings_but_not_with_the_bud
     assert name != study_name(given_problem, SearchSection(trials=2, seed=1))
 
 
+def test_there_is_an_answer_even_before_the_workers_are_there(tmp_path: Path) -> None:
+    result = search(problem(Task.BINARY), SearchSection(seconds=0.2, families=FEW), tmp_path)
+    assert result.family in FEW
+    assert "in a first look" in result.sentence
+
+
 def test_no_time_at_all_is_an_error_with_a_cure(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no trial ended within the budget.*search.seconds"):
-        search(problem(Task.BINARY), SearchSection(seconds=0.05), tmp_path)
+    with pytest.raises(TrainingError, match="no trial ended within the budget") as caught:
+        search(problem(Task.BINARY), SearchSection(seconds=1e-6), tmp_path)
+    assert "`search.seconds`" in caught.value.cure
 
 
 @pytest.mark.parametrize("metric", ["log_loss", pytest.param("f1", marks=pytest.mark.exhaustive)])

@@ -42,6 +42,7 @@ class Crew:
         self.bench = bench
         self.workers = workers
         self.running: dict[int, Job] = {}
+        self._ready = False
         self._connection: Connection
         self._process: subprocess.Popen[bytes]
 
@@ -83,7 +84,9 @@ class Crew:
         Raises:
             TrainingError: The worker processes could not start.
         """
-        return bool(wait([self._connection], seconds)) and self._receive() is None
+        if not self._ready:
+            self._ready = bool(wait([self._connection], seconds)) and self._receive() is None
+        return self._ready
 
     @property
     def has_idle(self) -> bool:
