@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.serving.bundles import ROW
+from tiltyard.bundle.model import Predictions
+from tiltyard.bundle.runtime import Runtime
+from tiltyard.data.rows import TypedRows
 from tiltyard.serving.handler import Request, handle
 from tiltyard.serving.plan import Refusal
 from tiltyard.serving.slots import Served
@@ -159,6 +163,14 @@ def test_a_refused_version_is_told_with_its_reason(served: Served) -> None:
     assert ask(told, "GET", "/v1/models/churn")[1]["refused"]["reason"] == "golden rows differ"
     assert "golden rows differ" in ask(told, "POST", "/v1/models/waiting/predict", b"{}")[1]["error"]["cure"]
     assert ask(told, "POST", PREDICT, json.dumps({"rows": [ROW]}).encode())[1]["version"] == 3
+
+
+def test_an_answer_that_is_not_finite_never_leaves(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = Predictions(values=np.array([np.inf])), TypedRows(columns={})
+    monkeypatch.setattr(Runtime, "predict_rows", lambda *_: nowhere)
+    status, answer = post(served, {"features": [1.0]}, "/v1/models/demand/predict")
+    assert status == 500
+    assert "not finite" in answer["error"]["what"]
 
 
 anything = st.recursive(
