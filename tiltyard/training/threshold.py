@@ -25,8 +25,8 @@ def choose_threshold(y: NDArray[np.int64], probability: NDArray[np.float64], aim
         TrainingError: The rows hold one class only, so that nothing can be chosen.
 
     Example:
-        >>> choose_threshold(np.array([0, 0, 1]), np.array([0.1, 0.2, 0.4]), "accuracy")
-        0.3
+        >>> choose_threshold(np.array([0, 0, 1]), np.array([0.125, 0.25, 0.5]), "accuracy")
+        0.375
     """
     if len(np.unique(y)) < 2:
         raise TrainingError(
