@@ -48,7 +48,7 @@ def leaderboard(result: SearchResult) -> pd.DataFrame:
 def leaderboard_plot(result: SearchResult) -> bytes:
     """Draw score over time, a colour per family, with the line of the best so far.
 
-    The scale spans the better half of the trials; hopeless ones are left below it.
+    The scale spans the better full trials; hopeless ones lie outside.
 
     Args:
         result: A finished search.
@@ -61,18 +61,18 @@ def leaderboard_plot(result: SearchResult) -> bytes:
     tried = [one for one in result.trials if one.score is not None]
     for index, name in enumerate(dict.fromkeys(one.family for one in tried)):
         own = [one for one in tried if one.family == name]
-        for full, marker, alpha in ((True, "o", 0.9), (False, "x", 0.5)):
+        axes.scatter([], [], s=28, color=f"C{index}", label=name)
+        for full, marker, alpha in ((True, "o", 0.9), (False, "x", 0.35)):
             points = [(one.finished, one.score) for one in own if _is_full(one) is full]
             x, y = zip(*points, strict=True) if points else ((), ())
-            label = name if full or not any(map(_is_full, own)) else None
-            axes.scatter(x, y, s=28, marker=marker, alpha=alpha, color=f"C{index}", label=label)
+            axes.scatter(x, y, s=28, marker=marker, alpha=alpha, color=f"C{index}")
     line = _best_so_far(result)
     axes.step([time for time, _ in line], [score for _, score in line], where="post", color="black", lw=1, zorder=0)
     axes.set_ylim(*_limits(result))
     axes.set_xlabel("seconds")
     axes.set_ylabel(METRICS[result.metric].title)
     axes.set_title(result.sentence, fontsize=9, wrap=True)
-    axes.legend(fontsize=8, title="cross: given up early,\nor few rows", title_fontsize=8, loc="best")
+    axes.legend(fontsize=8, title="cross: on fewer folds or rows", title_fontsize=8, ncols=3, loc="lower right")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()
@@ -116,11 +116,13 @@ def _best_so_far(result: SearchResult) -> list[tuple[float, float]]:
 
 
 def _limits(result: SearchResult) -> tuple[float, float]:
-    """Return the limits of the score axis, around the better half of the trials."""
-    values = sorted(one.score for one in result.trials if one.score is not None)
-    half = values[len(values) // 2 :] if METRICS[result.metric].greater_is_better else values[: (len(values) + 1) // 2]
-    margin = max(0.15 * (half[-1] - half[0]), 1e-3 * abs(half[-1]), 1e-9)
-    return half[0] - margin, half[-1] + margin
+    """Return the limits of the score axis: around the full trials, the baseline and other hopeless ones left out."""
+    full = [one.score for one in result.trials if one.score is not None and _is_full(one)]
+    values = sorted(full or [one.score for one in result.trials if one.score is not None])
+    drop = len(values) // 4
+    kept = values[drop:] if METRICS[result.metric].greater_is_better else values[: len(values) - drop]
+    margin = max(0.6 * (kept[-1] - kept[0]), 2e-3 * abs(kept[-1]), 1e-9)
+    return kept[0] - margin, kept[-1] + margin
 
 
 def _short(value: Scalar) -> str:
