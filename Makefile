@@ -58,8 +58,14 @@ test-all: check ## the slow and thorough tests too
 docs: $(READY) ## write the generated pages of docs/ again
 	$(BIN)/python docs/generate.py
 
-bench: $(READY) ## run the benchmarks; each prints a table
-	@set -eu; for script in benchmarks/*/run.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(READY) ## run the benchmarks; those on real tables when DATA names their folder; quiet machine wanted
+	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python benchmarks/tracking/logging_cost.py
+	$(BIN)/python benchmarks/serving/request_cost.py
+ifneq ($(DATA),)
+	$(BIN)/python -m benchmarks.tuning --data $(DATA) --seconds 15 30 60 --seeds 0 1 2
+	$(BIN)/python -m benchmarks.tables --data $(DATA)
+endif
 
 demo: $(READY) ## champion, promotion, refusal and answers over HTTP, on a real table
 	$(BIN)/python examples/demo.py
