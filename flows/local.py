@@ -11,9 +11,9 @@ from tiltyard.project.environment import Workplace
 _QUIET = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_CLI_COLORS": "false",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
 }
 
 
@@ -23,6 +23,7 @@ def prepare(workplace: Workplace) -> None:
     Args:
         workplace: The folders in force; with `PREFECT_API_URL` set, runs are still recorded on that server.
     """
+    workplace.home.mkdir(parents=True, exist_ok=True)  # Prefect makes its own folder, but none above it
     defaults = {**_QUIET, "PREFECT_HOME": str(workplace.home / "prefect")}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -1,5 +1,6 @@
 """What every step has in common as a Prefect task: kept results, and retries where the outside world is touched."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -37,7 +38,28 @@ def step(name: str, *, outside: bool = False, keep: bool = True) -> Callable[[Ca
             "retry_jitter_factor": 0.5,
             "retry_condition_fn": _worth_a_retry,
         }
-    return task(**options)
+
+    def as_task(work: Callable[P, R]) -> Task[P, R]:
+        return task(**options)(_explained(work))
+
+    return as_task
+
+
+def _explained(work: Callable[P, R]) -> Callable[P, R]:
+    """Say in a sentence that a disk is full or a folder is read-only, wherever a step meets it."""
+
+    @functools.wraps(work)
+    def explained(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return work(*arguments, **options)
+        except OSError as error:
+            raise StorageError(
+                f"the run's folder cannot be written or read ({error.strerror or error})",
+                where=str(error.filename or ""),
+                cure="Free the disk or mend its rights, and start the run again: it goes on where it was.",
+            ) from error
+
+    return explained
 
 
 def kept(work: Task[P, R], run: TrainingRun) -> Task[P, R]:

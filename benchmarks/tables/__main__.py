@@ -105,13 +105,17 @@ TABLES = (
 )
 
 
+def read(file: Path, separator: str) -> pd.DataFrame:
+    """Read a table as raw text."""
+    return pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False)
+
+
 def with_parts(table: Table, data: Path) -> pd.DataFrame:
     """Read a table as raw text and add the column `part`."""
-    read = {"sep": table.separator, "dtype": str, "keep_default_na": False}
-    frame = pd.read_csv(data / table.file, **read)
+    frame = read(data / table.file, table.separator)
     frame["part"] = "train"
     if table.split == "official":
-        test = pd.read_csv(data / table.extra[0], **read).assign(part="test")
+        test = read(data / table.extra[0], table.separator).assign(part="test")
         return pd.concat([frame, test], ignore_index=True)
     if table.split == "time":
         frame.loc[int(len(frame) * 0.75) :, "part"] = "test"

@@ -43,7 +43,7 @@ class Registry:
         self.tracking_uri = tracking_uri
         self._artifact_root = artifact_root
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with self.explained("open MLflow"), quiet():
             file = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
             if file:
