@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Tiltyard
 from tiltyard import __version__
-from tiltyard.errors import ConflictError
+from tiltyard.errors import ConflictError, DataError
 
 WRONG = [
     (["trian"], 2, "No such command 'trian'. Did you mean 'train'?"),
@@ -60,6 +60,12 @@ def test_an_error_ends_with_its_own_exit_code(tiltyard: Tiltyard, monkeypatch: p
     _replace_schema(monkeypatch, ConflictError("somebody else was first", where="churn", cure="Look again."))
     said = tiltyard("schema")
     assert (said.code, said.err) == (7, "tiltyard: churn: somebody else was first. Look again.\n")
+
+
+def test_a_list_of_problems_has_one_line_each(tiltyard: Tiltyard, monkeypatch: pytest.MonkeyPatch) -> None:
+    _replace_schema(monkeypatch, DataError("2 checks are broken:\n1. This.\n\n2.  That."))
+    said = tiltyard("schema")
+    assert (said.code, said.err) == (3, "tiltyard: 2 checks are broken:\n1. This.\n2. That.\n")
 
 
 def test_a_fault_of_ours_gets_a_sentence_and_a_log(

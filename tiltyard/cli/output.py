@@ -31,5 +31,6 @@ def write_json(content: Any) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Print an error as one line on stderr, red on a terminal."""
-    typer.secho(" ".join(sentence.split()), fg="red", err=True, color=_colours())
+    """Print an error on stderr, red on a terminal: one line, or one a problem where there is a list of them."""
+    lines = (" ".join(line.split()) for line in sentence.splitlines())
+    typer.secho("\n".join(filter(None, lines)), fg="red", err=True, color=_colours())
