@@ -118,7 +118,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         'Allowed: data, gates.'
     """
     allowed = sorted(known)
-    near = difflib.get_close_matches(word, allowed, n=1)
-    if near:
-        return f"Did you mean `{near[0]}`?"
-    return f"Allowed: {', '.join(allowed)}."
+    near = near_miss(word, allowed)
+    return f"Allowed: {', '.join(allowed)}." if near is None else f"Did you mean `{near}`?"
+
+
+def near_miss(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like a given one, whatever the case of its letters; None when none is.
+
+    Args:
+        word: What was given.
+        known: What there is.
+
+    Example:
+        >>> near_miss("y", ["X", "Y"])
+        'Y'
+    """
+    by_folded = {name.casefold(): name for name in sorted(known, reverse=True)}
+    near = difflib.get_close_matches(word.casefold(), sorted(by_folded), n=1)
+    return by_folded[near[0]] if near else None

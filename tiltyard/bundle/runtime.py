@@ -15,6 +15,7 @@ from tiltyard.bundle.manifest import CONTRACT, ENCODER, GOLDEN, GRAPH, BundleFil
 from tiltyard.bundle.model import Columns, Predictions
 from tiltyard.bundle.wire import refuse_external_data
 from tiltyard.data.contract import Contract, Level
+from tiltyard.data.protection import changes_of
 from tiltyard.data.rows import TypedRows, rows_to_columns
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
@@ -96,7 +97,8 @@ class Runtime:
         ['no']
     """
 
-    def __init__(self, files: BundleFiles) -> None:
+    def __init__(self, files: BundleFiles, key: str | None = None) -> None:
+        self._key = key
         self.manifest = files.manifest
         self.contract = parse_section(Contract, files.contents[CONTRACT], where=CONTRACT)
         self.encoder = parse_section(Encoder, files.contents[ENCODER], where=ENCODER)
@@ -112,22 +114,31 @@ class Runtime:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> "Runtime":
+    def load(cls, folder: Path, *, key: str | None = None) -> "Runtime":
         """Load a bundle.
 
         Args:
             folder: The bundle; every file is verified before it is used.
+            key: Key of the keyed hashes; needed for `predict_rows` of a model with a hashed column.
 
         Raises:
             BundleError: The bundle is damaged or not what it claims to be; names the file.
         """
-        return cls(read_bundle(folder))
+        return cls(read_bundle(folder), key)
+
+    def check_key(self) -> None:
+        """Refuse to answer raw rows without the key that their protected columns need.
+
+        Raises:
+            ProjectError: A feature is hashed, and the key is missing or another than the model was trained with.
+        """
+        changes_of(self.contract, self.contract.features, self._key)
 
     def predict(self, columns: Columns) -> Predictions:
         """Answer for a typed table.
 
         Args:
-            columns: One array of length n per feature column of the contract.
+            columns: One array of length n per feature column of the contract, protected already.
 
         Returns:
             Probabilities, float64 (n, classes), or values, float64 (n,).
@@ -142,15 +153,16 @@ class Runtime:
         """Answer for rows as a request has them.
 
         Args:
-            rows: One mapping per row, column name to raw value.
+            rows: One mapping per row, column name to raw value, protected columns in the clear.
 
         Returns:
             The answers, and the typed rows with what was noticed about them.
 
         Raises:
+            ProjectError: The key of the keyed hashes is needed, and is missing or wrong.
             DataError: A row breaks the contract; names row and column.
         """
-        typed = rows_to_columns(rows, self.contract)
+        typed = rows_to_columns(rows, self.contract, self._key)
         return self.predict(typed.columns), typed
 
     def replay(self) -> float:

@@ -13,7 +13,7 @@ from pydantic import model_validator
 from tiltyard.errors import DataError, did_you_mean
 from tiltyard.project.loading import digest, parse_model, read_yaml
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Section
+from tiltyard.project.model import Coarsen, Section
 from tiltyard.project.yamlfile import dump_yaml
 
 Level = str | int | float | bool
@@ -46,6 +46,22 @@ class Role(StrEnum):
     DROPPED = "dropped"
 
 
+class Guard(Section):
+    """How a raw value is protected before anything else sees it; a column describes its values after that.
+
+    Attributes:
+        method: A keyed hash, or the coarser group a value falls into.
+        kind: What a raw value is.
+        time_format: Form of a raw time, as in `Column`.
+        key_check: Tells a wrong key of the hashes from the right one.
+    """
+
+    method: Literal["hash"] | Coarsen
+    kind: Kind
+    time_format: str = ""
+    key_check: str = ""
+
+
 class Column(Section):
     """One column's promise.
 
@@ -59,6 +75,7 @@ class Column(Section):
         levels: Levels of a category, most frequent first.
         new_levels: What an unseen level means: `other` is answered and reported, `refuse` is an error.
         time_format: `strptime` format of a time written as text, ISO 8601 when empty.
+        protection: How its raw values are protected; set from the project's `data.protect`, never by hand.
     """
 
     name: str
@@ -70,6 +87,7 @@ class Column(Section):
     levels: tuple[str, ...] = ()
     new_levels: Literal["other", "refuse"] = "other"
     time_format: str = ""
+    protection: Guard | None = None
 
     @model_validator(mode="after")
     def _levels_belong_to_categories(self) -> Self:

@@ -62,8 +62,8 @@ def ingest(
     raw = read()
     if raw.empty:
         raise DataError("the table has no rows", where=where, cure="Check the source.")
-    protected = protect_frame(raw, project.data.protect, contract, key)
-    return coerce(protected, in_use(contract, project, key), where=where)
+    used = in_use(contract, project, key)
+    return coerce(protect_frame(raw, used, key), used, where=where)
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -1,19 +1,28 @@
 """From rows of a request to typed columns, by the contract; free of pandas, for the serving worker.
 
+This is the door of a request: protected columns are hashed or made coarser here, before anything else sees them.
 Messages name row and column and never hold a value: they go back over the network and into logs.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiltyard.data.contract import Column, Contract, Kind
+from tiltyard.data.protection import Change, changes_of, raw_column
 from tiltyard.data.values import TextRules, Value, convert, cure_for, expected, rules_of
-from tiltyard.errors import DataError, did_you_mean
+from tiltyard.errors import DataError, near_miss
+
+MOST_COMPARED = 1000
+"""Keys that are looked at for a misspelt column; a request may have any number of them."""
+
+LONGEST_COMPARED = 100
+"""Letters of a key beyond which it is no misspelt column."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +41,31 @@ class TypedRows:
     unexpected: tuple[str, ...] = ()
 
 
-def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract) -> TypedRows:
-    """Type the rows of a request.
+def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, key: str | None = None) -> TypedRows:
+    """Protect and type the rows of a request.
 
     Only the features of the contract are read; a key that is absent is a missing value.
 
     Args:
-        rows: One mapping per row, column name → raw value.
+        rows: One mapping per row, column name → raw value, never protected before.
         contract: The contract of the table.
+        key: Key of the keyed hashes; needed only where a feature is hashed.
 
     Raises:
+        ProjectError: A feature is hashed, and the key is missing or another than the model was trained with.
         DataError: A value is of the wrong kind, missing where the contract does not allow it, or of a new level
             where the contract refuses those; names row (from 0) and column.
     """
-    rules = rules_of(contract)
+    rules, changes = rules_of(contract), changes_of(contract, contract.features, key)
     names = _names(tuple(column.name for column in contract.columns))
     unexpected = sorted({str(key) for row in rows for key in row if key not in names})
     columns: dict[str, NDArray[Any]] = {}
     unknown: dict[str, list[int]] = {}
     for column in contract.features:
-        values = [_value(column, row, number, rules, unexpected) for number, row in enumerate(rows)]
+        change = changes.get(column.name)
+        values = [_value(column, row, number, rules, change) for number, row in enumerate(rows)]
+        if not column.nullable and None in values:
+            raise _missing(column, rows, values.index(None), unexpected)
         columns[column.name] = column_array(column.kind, values)
         if column.kind is Kind.CATEGORY and (new := _new_levels(column, values)):
             unknown[column.name] = new
@@ -91,22 +105,27 @@ def column_array(kind: Kind, values: Sequence[Value]) -> NDArray[Any]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _value(
-    column: Column, row: Mapping[str, object], number: int, rules: TextRules, unexpected: Sequence[str]
-) -> Value:
-    """Type one value of one row."""
+def _value(column: Column, row: Mapping[str, object], number: int, rules: TextRules, change: Change | None) -> Value:
+    """Protect and type one value of one row."""
+    raw = row.get(column.name)
     try:
-        value = convert(column, row.get(column.name), rules)
+        return convert(column, raw if change is None else change(raw), rules)
     except ValueError as error:
-        what = f"the value of `{column.name}` is not {expected(column)}"
-        raise DataError(what, where=f"row {number}", cure=cure_for(column, str(error))) from None
-    if value is None and not column.nullable:
-        absent = column.name not in row
-        what = f"there is no `{column.name}`" if absent else f"`{column.name}` is missing, and may not be"
-        near = did_you_mean(column.name, unexpected) if absent and unexpected else ""
-        cure = near if near.startswith("Did") else "Give its value, or make it `nullable` in the contract."
-        raise DataError(what, where=f"row {number}", cure=cure)
-    return value
+        read = raw_column(column)
+        what = f"the value of `{column.name}` is not {expected(read)}"
+        raise DataError(what, where=f"row {number}", cure=cure_for(read, str(error))) from None
+
+
+def _missing(column: Column, rows: Sequence[Mapping[str, object]], number: int, unexpected: Sequence[str]) -> DataError:
+    """Explain that a row lacks a value; names the key that was probably meant to be the column."""
+    cure = "Give its value, or make it `nullable` in the contract."
+    if column.name in rows[number]:
+        return DataError(f"`{column.name}` is missing, and may not be", where=f"row {number}", cure=cure)
+    sent = (name for name in unexpected if len(name) <= LONGEST_COMPARED and name in rows[number])
+    near = near_miss(column.name, islice(sent, MOST_COMPARED))
+    if near is not None:
+        cure = f"`{near}` was sent, and is probably meant to be `{column.name}`."
+    return DataError(f"there is no `{column.name}`", where=f"row {number}", cure=cure)
 
 
 def _new_levels(column: Column, values: Sequence[Value]) -> list[int]:

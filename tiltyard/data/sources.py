@@ -180,6 +180,7 @@ def _parquet_tables(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
 
 def _iter_parquet(files: Sequence[Path], chunk_rows: int) -> Iterator[tuple[Any, Origin]]:
     names: list[str] = []
+    schema = _common_schema(files)
     for file in files:
         done = 0
         try:
@@ -187,10 +188,23 @@ def _iter_parquet(files: Sequence[Path], chunk_rows: int) -> Iterator[tuple[Any,
                 for batch in reader.iter_batches(batch_size=chunk_rows):
                     table = _plain_table(pa.Table.from_batches([batch]))
                     names = names or table.column_names
-                    yield same_columns(table, names, file, files[0]), Origin(-done, str(file))
+                    table = same_columns(table, names, file, files[0])
+                    yield table.cast(pa.schema([schema.field(name) for name in names])), Origin(-done, str(file))
                     done += table.num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise _not_parquet(file, error) from None
+
+
+def _common_schema(files: Sequence[Path]) -> Any:
+    """Return one type for every column of all files, so that no chunk differs from another in type."""
+    tables: list[Any] = []
+    for file in files:
+        try:
+            tables.append(_plain_table(pq.read_schema(file).empty_table()))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise _not_parquet(file, error) from None
+        _joined([tables[0], tables[-1]], file, files[0])
+    return _joined(tables, files[-1], files[0]).schema
 
 
 def _not_parquet(file: Path, error: Exception) -> DataError:

@@ -3,7 +3,7 @@
 import math
 
 from tiltyard.data.contract import Column, Contract, Kind, Level, Role
-from tiltyard.data.protect import coarser, keyed_hash, required_key
+from tiltyard.data.protection import coarser, guard_of, keyed_hash, required_key
 from tiltyard.errors import ProjectError, did_you_mean
 from tiltyard.project.model import Coarsen, Project, Protection
 
@@ -13,17 +13,20 @@ def in_use(contract: Contract, project: Project, key: str | None = None) -> Cont
 
     Roles come from the project (`target`, `time`, `ids`, `group`, `drop`, `split.column`), further missing texts and
     the number format of the source are added, the positive class is put last, and protected columns are described
-    as they are after protection: dropped ones are gone, hashed ones are categories whose levels are hashes.
+    as they are after protection, with how raw values get there: dropped ones are gone, hashed ones are categories
+    whose levels are hashes.
 
     Args:
         contract: The contract as reviewed.
         project: The project.
-        key: Key of the keyed hashes; needed only where a hashed category has levels.
+        key: Key of the keyed hashes; needed only where a column is hashed.
 
     Raises:
-        ProjectError: The project names a column or class that the contract does not know, or another task.
+        ProjectError: The project names a column or class that the contract does not know, or another task; or a
+            protection cannot be applied.
     """
     _check_names(contract, project)
+    _check_protection(contract, project)
     if contract.task is not project.task.kind:
         raise ProjectError(
             f"`task.kind` is {project.task.kind} and the contract was made for {contract.task}",
@@ -46,7 +49,7 @@ def in_use(contract: Contract, project: Project, key: str | None = None) -> Cont
 
 
 def _check_names(contract: Contract, project: Project) -> None:
-    """Refuse names under `data` and `split` that are no columns of the contract, and a protected target."""
+    """Refuse names under `data` and `split` that are no columns of the contract."""
     names = [column.name for column in contract.columns]
     data = project.data
     asked = [("data.target", data.target), ("data.time", data.time), ("data.group", data.group)]
@@ -55,8 +58,22 @@ def _check_names(contract: Contract, project: Project) -> None:
     for key, name in asked:
         if name is not None and name not in names:
             raise ProjectError(f"`{key}: {name}` is not a column of the contract", cure=did_you_mean(name, names))
+
+
+def _check_protection(contract: Contract, project: Project) -> None:
+    """Refuse a protection of the target or of no column, and one that was written into the contract."""
+    names = [column.name for column in contract.columns]
+    data = project.data
     if data.target in data.protect:
         raise ProjectError(f"`data.protect` names the target `{data.target}`", cure="Leave the target in the clear.")
+    for name, protection in data.protect.items():
+        if protection != "drop" and name not in names:
+            what = f"`data.protect` names `{name}`, which is not a column of the contract"
+            raise ProjectError(what, cure=did_you_mean(name, names))
+    by_hand = next((column.name for column in contract.columns if column.protection is not None), None)
+    if by_hand is not None:
+        what = f"the column `{by_hand}` has a `protection` in the contract"
+        raise ProjectError(what, cure="Remove it there, and name the column under `data.protect` of the project file.")
 
 
 def _role(name: str, project: Project) -> Role:
@@ -96,19 +113,20 @@ def _numbers(contract: Contract, project: Project) -> object:
 
 
 def _protected(column: Column, protection: Protection | None, key: str | None) -> Column:
-    """Describe a column as it is after protection."""
-    if protection == "hash":
+    """Describe a column as it is after protection, and how it gets there."""
+    if protection is None:
+        return column
+    guarded = {"protection": guard_of(column, protection, key)}
+    if not isinstance(protection, Coarsen):
         levels = tuple(keyed_hash(column.name, level, required_key(key)) for level in column.levels)
         plain = {"kind": Kind.CATEGORY, "minimum": None, "maximum": None, "time_format": "", "levels": levels}
-        return column.model_copy(update=plain)
-    if not isinstance(protection, Coarsen):
-        return column
+        return column.model_copy(update=plain | guarded)
     if isinstance(protection.coarsen, str):
-        return column.model_copy(update={"time_format": ""})
+        return column.model_copy(update={"time_format": ""} | guarded)
     width = protection.coarsen
     edges = {
         side: None if edge is None else coarser(edge, width)
         for side, edge in (("minimum", column.minimum), ("maximum", column.maximum))
     }
     kind = Kind.NUMBER if math.floor(width) != width else column.kind
-    return column.model_copy(update={**edges, "kind": kind})
+    return column.model_copy(update={**edges, **guarded, "kind": kind})

@@ -33,6 +33,11 @@ class Environment(BaseSettings):
     actor: str | None = None
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
 
+    @property
+    def key(self) -> str | None:
+        """The key of the keyed hashes in the clear; None when there is none."""
+        return self.protect_key.get_secret_value() if self.protect_key else None
+
 
 class Workplace:
     """The folders and addresses in force for one project.

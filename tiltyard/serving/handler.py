@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tiltyard.bundle.model import Predictions
+from tiltyard.data.contract import Column
+from tiltyard.data.protection import raw_column
 from tiltyard.data.rows import TypedRows
 from tiltyard.errors import TiltyardError, did_you_mean
 from tiltyard.serving.answers import Answer, RequestError, error_answer, json_answer, shorten
@@ -122,6 +124,8 @@ def _slot(served: Served, name: str) -> Slot:
 def _why_missing(served: Served, name: str) -> str:
     """Return what an operator does about a model without a slot."""
     refused = served.refused.get(name)
+    if name in served.failed:
+        return served.failed[name]
     if refused is None:
         return "Promote a version with `tiltyard train` or `tiltyard promote`; a new server needs a moment to fetch it."
     return f"Version {refused.version} failed its verification: {refused.reason}"
@@ -222,16 +226,22 @@ def _detail(served: Served, name: str) -> dict[str, Any]:
     """Return a model's summary with what a client must know to ask it."""
     slot = _slot(served, name)
     contract = slot.runtime.contract
-    fields = {"name", "kind", "nullable", "levels", "minimum", "maximum", "time_format", "new_levels"}
     return {
         **_summary(served, name),
         "task": contract.task.value,
         "classes": slot.classes,
         "threshold": slot.runtime.threshold,
-        "features": [
-            column.model_dump(mode="json", include=fields, exclude_defaults=True) for column in contract.features
-        ],
+        "features": [_feature(column) for column in contract.features],
     }
+
+
+def _feature(column: Column) -> dict[str, Any]:
+    """Return what a client sends for a feature; for a protected one that is the value in the clear."""
+    fields = {"name", "kind", "nullable", "levels", "minimum", "maximum", "time_format", "new_levels"}
+    told = raw_column(column).model_dump(mode="json", include=fields, exclude_defaults=True)
+    if column.protection is not None:
+        told["protection"] = column.protection.model_dump(mode="json", include={"method"})["method"]
+    return told
 
 
 _FIXED: dict[str, Callable[[Served], Answer]] = {

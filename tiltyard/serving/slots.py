@@ -51,6 +51,7 @@ class Served:
         names: Models this server is to answer for.
         slots: Those it can answer for.
         refused: Versions that failed their verification, by model.
+        failed: Why this worker could not load the planned version, by model.
         limits: What a request may ask for.
         draining: Whether the server is going away and clients should reconnect elsewhere.
     """
@@ -58,47 +59,58 @@ class Served:
     names: tuple[str, ...]
     slots: Slots = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     draining: bool = False
 
 
-def load_slot(name: str, plan: SlotPlan) -> Slot:
+def load_slot(name: str, plan: SlotPlan, key: str | None = None) -> Slot:
     """Load a version and warm it with its golden rows.
+
+    Args:
+        name: Model.
+        plan: The version.
+        key: Key of the keyed hashes, for models with a hashed column.
 
     Raises:
         BundleError: The bundle is damaged, is not the planned one, or answers its golden rows differently here.
+        ProjectError: The model needs the key of the keyed hashes, and it is missing or wrong here.
     """
-    runtime = Runtime.load(Path(plan.bundle))
+    runtime = Runtime.load(Path(plan.bundle), key=key)
     if runtime.manifest.digest != plan.digest:
         raise BundleError(
             f"the bundle's digest is {runtime.manifest.digest} and not the planned {plan.digest}",
             where=plan.bundle,
             cure="Remove the folder: the sidecar fetches it again.",
         )
+    runtime.check_key()
     runtime.replay()
     classes = tuple(runtime.classes)
     return Slot(name, plan.version, plan.digest, plan.since, runtime, classes, tuple(str(level) for level in classes))
 
 
-def next_slots(current: Slots, plan: Plan, names: tuple[str, ...]) -> tuple[Slots, tuple[Exception, ...]]:
+def next_slots(
+    current: Slots, plan: Plan, names: tuple[str, ...], key: str | None = None
+) -> tuple[Slots, dict[str, Exception]]:
     """Load what the plan has and `current` has not.
 
     Args:
         current: Slots in use; those that stay are kept as they are.
         plan: What should stand in the slots.
         names: Models of this server; others in the plan are left alone.
+        key: Key of the keyed hashes.
 
     Returns:
-        The new table, and why versions could not be loaded: their models keep the slot they had.
+        The new table, and why versions could not be loaded, by model: these keep the slot they had.
     """
     slots = dict(current)
-    problems: list[Exception] = []
+    problems: dict[str, Exception] = {}
     for name in names:
         planned, held = plan.models.get(name), current.get(name)
         if planned is None or (held and (held.version, held.digest) == (planned.version, planned.digest)):
             continue
         try:
-            slots[name] = load_slot(name, planned)
+            slots[name] = load_slot(name, planned, key)
         except Exception as error:  # noqa: BLE001  # whatever loading does, the old version answers on; the caller logs it
-            problems.append(error)
-    return MappingProxyType(slots), tuple(problems)
+            problems[name] = error
+    return MappingProxyType(slots), problems

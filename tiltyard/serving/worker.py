@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from tiltyard.errors import ServingError, TiltyardError
+from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App
 from tiltyard.serving.plan import Stamp, read_plan, stamp_of
 from tiltyard.serving.processes import orphaned, start_log
@@ -44,6 +45,7 @@ class PlanFollower:
         self._settings = settings
         self._seen: Stamp | None = None
         self._retry_at = math.inf
+        self._key = Environment().key
 
     def due(self) -> bool:
         """Whether the file has changed, or a version that could not be loaded deserves another try."""
@@ -64,11 +66,19 @@ class PlanFollower:
         except ServingError as error:
             _log.error("%s", error)
             return served
-        slots, problems = next_slots(served.slots, plan, served.names)
-        for problem in problems:
+        slots, problems = next_slots(served.slots, plan, served.names, self._key)
+        for problem in problems.values():
             _log.error("%s", problem, exc_info=None if isinstance(problem, TiltyardError) else problem)
             self._retry_at = time.monotonic() + RETRY_SECONDS
-        return dataclasses.replace(served, slots=slots, refused=plan.refused)
+        failed = {name: _told(plan.models[name].version, problem) for name, problem in problems.items()}
+        return dataclasses.replace(served, slots=slots, refused=plan.refused, failed=failed)
+
+
+def _told(version: int, problem: Exception) -> str:
+    """Say to clients why a version cannot be loaded; places on this machine are for its log alone."""
+    if isinstance(problem, TiltyardError):
+        return f"Version {version} cannot be loaded here: {problem.what}. {problem.cure}".rstrip()
+    return f"Version {version} cannot be loaded here; the server's log has the reason."
 
 
 class Worker(uvicorn.Server):
