@@ -7,13 +7,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from tiltyard.bundle.encoder import Encoder
 from tiltyard.bundle.model import FittedModel, Predictions
 from tiltyard.data.coercion import coerce_features, feature_columns
 from tiltyard.data.contract import Contract
 
 
 class TableModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A fitted model that takes the contract's feature columns as a DataFrame.
+    """A fitted model that takes the contract's feature columns as a DataFrame, protected already.
+
+    It is kept as texts, numbers and a scikit-learn estimator, so that skops can write it without pickling.
 
     Args:
         model: The fitted model.
@@ -69,6 +72,30 @@ class TableModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        model = self.model
+        return {
+            "contract": self.contract.model_dump_json(),
+            "encoder": model.encoder.model_dump_json(),
+            "estimator": model.estimator,
+            "classes": list(model.classes),
+            "threshold": model.threshold,
+            "family": model.family,
+            "parameters": dict(model.parameters),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.contract = Contract.model_validate_json(state["contract"])
+        self.model = FittedModel(
+            task=self.contract.task,
+            classes=tuple(state["classes"]),
+            encoder=Encoder.model_validate_json(state["encoder"]),
+            estimator=state["estimator"],
+            threshold=state["threshold"],
+            family=state["family"],
+            parameters=state["parameters"],
+        )
 
     def _answer(self, X: pd.DataFrame) -> Predictions:
         typed = coerce_features(X, self.contract, where="the table")
