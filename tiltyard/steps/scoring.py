@@ -186,7 +186,7 @@ class _Writer:
         try:
             yield
         except OSError as error:
-            reason = error.strerror or error
+            reason = os.strerror(error.errno) if error.errno else error
             raise StorageError(f"cannot be written ({reason})", where=where, cure="Free the disk.") from error
         except pa.ArrowException as error:
             reason = " ".join(str(error).split())[:200]
