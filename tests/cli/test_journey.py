@@ -1,6 +1,8 @@
 """One project through every command that moves or asks a champion, in one process."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from tests.cli.conftest import Said, Tiltyard
 from tiltyard.cli.app import main
 from tiltyard.project.yamlfile import dump_yaml, read_yaml
+from tiltyard.registry import models
+from tiltyard.registry.records import CHAMPION, ModelRef
+from tiltyard.steps.place import open_place
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -69,6 +74,37 @@ def test_a_person_promotes_and_rolls_back_on_the_record(yard: Tiltyard) -> None:
     history = yard("history", "--verify").out
     for words in ("approved in the review", "it was better before", "rolled back", "ada", "Verified"):
         assert words in history
+
+
+def test_a_move_by_hand_in_mlflow_is_recorded_before_a_promotion(yard: Tiltyard, flowers: Path) -> None:
+    place = open_place(flowers)
+    models.set_alias(place.registry, ModelRef(name="iris", version=2), CHAMPION)
+    said = yard("promote", "1", "--reason", "back to the one we know")
+    assert (said.code, "version 1 was promoted to champion instead of version 2" in said.out) == (0, True), said.err
+    kinds = [entry.kind for entry in open_place(flowers).ledger.entries()]
+    assert kinds[-3:] == ["set_by_hand", "promoting", "promoted"]
+    assert _champion(yard) == 1
+
+
+def test_progress_is_shown_on_a_terminal_alone(yard: Tiltyard, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["predict", str(_table(flowers)), "-o", "progress.csv", "--version", "2", "--chunk-rows", "2"]
+    assert "rows" not in yard(*words).err
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert yard(*words).code == 0
+    assert "3 rows" in terminal.getvalue()
+    assert yard("train", "--trials", "2", "--hold").code == 0
+    assert "searching: 2 trials" in terminal.getvalue()
+    terminal.truncate(0)
+    assert yard(*words, "--json").code == 0
+    assert terminal.getvalue() == ""
+
+
+class Terminal(io.StringIO):
+    """A terminal to write to."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.tables import column, contract_of
-from tiltyard.data.contract import Column, Contract, NumberFormat
+from tiltyard.data.contract import Column, Contract, Guard, Kind, NumberFormat
 from tiltyard.data.evolution import compare_contracts, refuse_breaking
 from tiltyard.errors import DataError
 from tiltyard.project.metrics import Task
+from tiltyard.project.model import Coarsen
 
 AGE: dict[str, Any] = {"kind": "integer", "minimum": 0.0, "maximum": 99.0}
 PLAN: dict[str, Any] = {"kind": "category", "levels": ("basic", "plus")}
@@ -40,7 +41,18 @@ WIDER: list[tuple[Contract, str]] = [
     ),
 ]
 
+HASHED = Guard(method="hash", kind=Kind.CATEGORY, key_check="0123456789abcdef")
+WIDE = Guard(method=Coarsen(coarsen=10.0), kind=Kind.INTEGER)
+
 BREAKING: list[tuple[Contract, str]] = [
+    (
+        with_columns(column("age", **AGE), column("plan", **PLAN, protection=HASHED)),
+        "~ plan: protection none → hash (key 0123) (changed protection)",
+    ),
+    (
+        with_columns(column("age", **AGE, protection=WIDE), column("plan", **PLAN)),
+        "~ age: protection none → coarsen 10.0 (changed protection)",
+    ),
     (with_columns(column("age", **{**AGE, "minimum": 18.0}), column("plan", **PLAN)), "minimum 0 → 18 (narrower)"),
     (with_columns(column("age"), column("plan", **PLAN)), "~ age: kind integer → number (changed kind)"),
     (with_columns(column("plan", **PLAN)), "- age: integer feature is gone (removed)"),

@@ -38,7 +38,7 @@ def predict(
     from flows import scoring
     from tiltyard.steps.progress import listening
 
-    with progress_bar("reading") as bar, listening(bar):
+    with progress_bar("reading", hidden=json) as bar, listening(bar):
         outcome = scoring.score(workplace.project_file, table, output, version=version, chunk_rows=chunk_rows)
     if json:
         write_json(outcome.model_dump(mode="json"))

@@ -26,6 +26,7 @@ def promote(
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
+    promotion.observe(place.ledger, place.registry)
     done = promotion.promote(
         place.ledger,
         place.registry,

@@ -40,14 +40,15 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 @contextmanager
-def progress_bar(waiting: str) -> Iterator[Callable[["SearchProgress | int"], None]]:
+def progress_bar(waiting: str, *, hidden: bool = False) -> Iterator[Callable[["SearchProgress | int"], None]]:
     """Show on a terminal how far a search is, or how many rows are done; yields what is to be told of it.
 
     Args:
         waiting: What is being done until the first news.
+        hidden: Whether nothing is shown, on a terminal neither.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    disabled = not sys.stderr.isatty()
+    disabled = hidden or not sys.stderr.isatty()
     with Progress(*columns, console=_console(sys.stderr), transient=True, disable=disabled) as bar:
         task = bar.add_task(waiting, total=None)
 

@@ -44,7 +44,7 @@ def train(
     from flows import training
     from tiltyard.steps.progress import listening
 
-    with progress_bar("reading and checking") as bar, listening(bar):
+    with progress_bar("reading and checking", hidden=json) as bar, listening(bar):
         outcome = training.train(
             workplace.project_file, seconds=seconds, trials=trials, reason=reason, promote=not hold
         )

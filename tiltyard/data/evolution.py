@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tiltyard.data.contract import Column, Contract, Role
 from tiltyard.data.findings import shown
 from tiltyard.errors import DataError
-from tiltyard.project.model import Section
+from tiltyard.project.model import Coarsen, Section
 
 
 class Change(Section):
@@ -125,10 +125,23 @@ def _compare(old: Column, new: Column) -> Iterator[Change]:
             "may be missing" if new.nullable else "may no longer be missing",
             "wider" if new.nullable else "narrower",
         )
+    if old.protection != new.protection:
+        words = f"protection {_guard(old)} → {_guard(new)}"
+        yield _change(name, words, "changed protection")
     yield from _ranges(old, new)
     yield from _levels(old, new)
     if old.time_format != new.time_format:
         yield _change(name, f"time format `{old.time_format}` → `{new.time_format}`", "changed")
+
+
+def _guard(column: Column) -> str:
+    """Name how a column is protected; hashes by another key are another protection."""
+    guard = column.protection
+    if guard is None:
+        return "none"
+    return (
+        f"coarsen {guard.method.coarsen}" if isinstance(guard.method, Coarsen) else f"hash (key {guard.key_check[:4]})"
+    )
 
 
 def _ranges(old: Column, new: Column) -> Iterator[Change]:
