@@ -8,7 +8,6 @@ from tasks import bundling, data, judging, registering, training
 from tasks.step import kept
 from tiltyard.steps.promoting import outcome_of
 from tiltyard.steps.run import (
-    Assignment,
     TrainingOutcome,
     TrainingRun,
     assign,
@@ -46,12 +45,12 @@ def train(
     assignment = assign(project_file, seconds=seconds, trials=trials, reason=reason)
     with one_at_a_time(assignment):
         run = identify(assignment, data.ingest(assignment))
-        return earlier_outcome(run, promote=promote) or _carry_out(run, assignment, promote=promote)
+        return earlier_outcome(run, promote=promote) or _carry_out(run, promote=promote)
 
 
-def _carry_out(run: TrainingRun, assignment: Assignment, *, promote: bool) -> TrainingOutcome:
+def _carry_out(run: TrainingRun, *, promote: bool) -> TrainingOutcome:
     """Do every step that an interrupted run of the same key has not done."""
-    champion = judging.find_champion(assignment)
+    champion = judging.find_opponent(run)
     kept(data.check, run)(run, champion)
     parts = kept(data.split, run)(run)
     result = kept(training.tune, run)(run)

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from pydantic_core import to_jsonable_python
 
-from tiltyard.errors import ConflictError, RegistryError, StorageError
+from tiltyard.errors import AbsentError, ConflictError, RegistryError, StorageError
 from tiltyard.steps.run import TrainingRun
 
 P = ParamSpec("P")
@@ -78,4 +78,5 @@ def _key(context: TaskRunContext, arguments: dict[str, Any]) -> str:
 
 def _worth_a_retry(_task: object, _run: object, state: State[Any]) -> bool:
     """Retry what may pass: an unreachable registry or store, but never a lost race or a wrong input."""
-    return isinstance(state.data, RegistryError | StorageError) and not isinstance(state.data, ConflictError)
+    passing = isinstance(state.data, RegistryError | StorageError)
+    return passing and not isinstance(state.data, ConflictError | AbsentError)

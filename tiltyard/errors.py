@@ -83,6 +83,12 @@ class RegistryError(TiltyardError):
     http_status = 503
 
 
+class AbsentError(RegistryError):
+    """A version or champion that was asked for is not there; asking again will not bring it."""
+
+    http_status = 404
+
+
 class ConflictError(RegistryError):
     """Somebody else was first: the state is no longer what this change was based on."""
 

@@ -1,5 +1,9 @@
 """A small project whose champion and challengers differ plainly, run against a real Prefect server."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,6 +48,40 @@ def contract() -> Contract:
     plan = Column(name="plan", kind=Kind.CATEGORY, levels=("basic", "plus", "pro"))
     left = Column(name="left", kind=Kind.CATEGORY, levels=("no", "yes"), role=Role.TARGET)
     return Contract(task=Task.BINARY, columns=(*numbers, plan, left), classes=("no", "yes"))
+
+
+class Warm:
+    """The process of `warm.py`: trainings that are to end badly, without importing everything for each."""
+
+    def __init__(self, prefect_api: str) -> None:
+        root = Path(__file__).parents[2]
+        environment = os.environ | {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+        environment |= {"PREFECT_LOGGING_TO_API_ENABLED": "false", "PYTHONPATH": str(root)}
+        command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def train(self, project: Path, **order: object) -> tuple[int, str]:
+        """Train in a child; return its exit code (or minus the signal) and what it wrote."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"project": str(project), **order}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return answer["status"], answer["error"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def warm(on_prefect_server: str) -> Iterator[Warm]:
+    """A process that is ready to train."""
+    process = Warm(on_prefect_server)
+    yield process
+    process.close()
 
 
 WriteProject = Callable[..., Path]

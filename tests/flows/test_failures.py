@@ -1,9 +1,5 @@
 """What a training run does when the world around it fails: it ends with a sentence, and goes on when told again."""
 
-import os
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +10,7 @@ import pytest
 from flows.training import train
 from tasks import bundling, registering
 from tests.conftest import free_port, mlflow_serving
-from tests.flows.conftest import WriteProject
+from tests.flows.conftest import Warm, WriteProject
 from tiltyard.errors import RegistryError, StorageError
 from tiltyard.registry import models
 from tiltyard.steps.place import open_place
@@ -75,22 +71,13 @@ def test_object_store_unreachable(write_project: WriteProject, monkeypatch: pyte
     assert train(file).promoted
 
 
-@pytest.mark.parametrize("limit", [12_000, 90_000, 400_000])
-def test_full_disk(write_project: WriteProject, on_prefect_server: str, limit: int) -> None:
+@pytest.mark.parametrize("limit", [12_000, 150_000])
+def test_full_disk(write_project: WriteProject, warm: Warm, limit: int) -> None:
     train(write_project("tree"))
     file = write_project("linear")
-    environment = os.environ | {"PREFECT_API_URL": on_prefect_server}
-    done = subprocess.run(
-        [sys.executable, "-m", "tiltyard", "train", "--project", str(file)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),  # no threads here
-    )
-    assert done.returncode not in {0, 1}, done.stderr
-    assert "Traceback" not in done.stderr
+    status, error = warm.train(file, file_bytes=limit)
+    assert status not in {0, 1}, error
+    assert "Traceback" not in error
     place = open_place(file)
     champion = models.champion(place.registry, "churn")
     assert champion is not None

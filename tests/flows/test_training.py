@@ -1,23 +1,19 @@
 """The training flow on a real Prefect server: the story of a champion, and of a run that is killed at every step."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flows.training import train
-from tests.flows.conftest import WriteProject
+from tests.flows.conftest import Warm, WriteProject
 from tiltyard.errors import ConflictError, DataError
 from tiltyard.registry import models
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.run import assign, one_at_a_time
 
-HERE = Path(__file__).parent
 STEPS = [
     ("data", "ingest"),
-    ("judging", "find_champion"),
+    ("judging", "find_opponent"),
     ("data", "check"),
     ("data", "split"),
     ("training", "tune"),
@@ -77,27 +73,19 @@ def test_held_back_winner_is_promoted_by_the_same_run_when_asked(write_project: 
     assert (released.version, released.promoted, champion(open_place(file))) == (1, True, 1)
 
 
-def die_after(file: Path, module: str, step: str, prefect_api: str) -> int:
-    environment = os.environ | {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
-    command = [sys.executable, str(HERE / "dying.py"), str(file), module, step]
-    environment["PYTHONPATH"] = str(HERE.parents[1])
-    return subprocess.run(command, env=environment, check=False, timeout=120).returncode
-
-
 @pytest.mark.timeout(600)
-def test_killed_after_every_step_it_completes_once(write_project: WriteProject, on_prefect_server: str) -> None:
+def test_killed_after_every_step_it_completes_once(write_project: WriteProject, warm: Warm) -> None:
     train(write_project("tree"))
     file = write_project("linear")
     place = open_place(file)
-    for module, step in STEPS:
-        assert die_after(file, module, step, on_prefect_server) == -9, f"{module}.{step} was not reached"
-        assert champion(place) == (2 if step == "promote" else 1)
+    for step in STEPS:
+        assert warm.train(file, die_after=step) == (-9, ""), f"{step} was not reached"
+        assert champion(place) == (2 if step == ("registering", "promote") else 1)
         assert place.ledger.verify() is None
     outcome = train(file)
     assert (outcome.version, outcome.promoted, champion(place)) == (2, True, 2)
     assert len(models.versions(place.registry, "churn")) == 2
-    fresh = open_place(file)
-    assert kinds(fresh) == ["registered", "judged", "promoting", "promoted"] * 2
+    assert kinds(open_place(file)) == ["registered", "judged", "promoting", "promoted"] * 2
 
 
 def test_broken_contract_stops_before_anything_is_registered(write_project: WriteProject, tmp_path: Path) -> None:

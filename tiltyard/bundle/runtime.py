@@ -20,6 +20,8 @@ from tiltyard.data.rows import TypedRows, rows_to_columns
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
 
+onnxruntime.disable_telemetry_events()  # nothing here calls out
+
 INPUT = "rows"
 PROBABILITIES = "probabilities"
 VALUES = "values"

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tiltyard.errors import RegistryError
+from tiltyard.errors import AbsentError
 from tiltyard.registry.client import ABSENT, Registry, quiet
 from tiltyard.registry.records import CHALLENGER, CHAMPION, ModelRef, VersionInfo
 
@@ -112,7 +112,7 @@ def version(registry: Registry, ref: ModelRef) -> VersionInfo:
         if info.ref == ref:
             return info
     numbers = ", ".join(str(info.ref.version) for info in known)
-    raise RegistryError(
+    raise AbsentError(
         f"there is no {ref}",
         where=registry.shown_uri,
         cure=f"Versions there are: {numbers}." if numbers else f"Nothing is registered as `{ref.name}` yet.",

@@ -10,8 +10,9 @@ from tiltyard.bundle.runtime import Runtime
 from tiltyard.registry import models
 from tiltyard.registry.promotion import observe
 from tiltyard.registry.records import ModelRef
+from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps.place import Place
-from tiltyard.steps.run import Assignment, TrainingRun
+from tiltyard.steps.run import TrainingRun
 
 Mode = Literal["first", "superiority", "non_inferiority"]
 
@@ -22,16 +23,25 @@ SEEN_ROWS = "seen_rows.npy"
 """File beside a version's bundle: sorted content hashes of the rows that the model learnt from, uint64."""
 
 
-def find_champion(assignment: Assignment) -> ModelRef | None:
-    """Return the champion in force; a move made by hand in MLflow since the last look is recorded in the ledger.
+def find_opponent(run: TrainingRun) -> ModelRef | None:
+    """Return the champion that the run's challenger must beat; None when there is none.
+
+    A move made by hand in MLflow since the last look is recorded in the ledger first. When the champion is this very
+    run's version, because an earlier start of the run was cut off right after promoting it, it is the one before.
 
     Raises:
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The ledger cannot be reached.
     """
-    place = Place(assignment.project, assignment.workplace)
+    place = Place(run.project, run.workplace)
     observe(place.ledger, place.registry)
-    return models.champion(place.registry, assignment.project.name)
+    champion = models.champion(place.registry, run.project.name)
+    if champion is None or models.version(place.registry, champion).tags.get(RUN_KEY) != run.key:
+        return champion
+    state = place.ledger.state()
+    move = state.open or state.since
+    before = move.replaces if move and move.version == champion.version else None
+    return None if before is None else ModelRef(name=run.project.name, version=before)
 
 
 def champion_runtime(run: TrainingRun, champion: ModelRef) -> Runtime:

@@ -18,7 +18,7 @@ from tiltyard.data.coercion import ARROW_TYPES, coerce_features, feature_columns
 from tiltyard.data.contract import Contract
 from tiltyard.data.protect import protect_frame
 from tiltyard.data.sources import PARQUET_ENDINGS, iter_source, source_of
-from tiltyard.errors import DataError, RegistryError, StorageError, UsageError
+from tiltyard.errors import AbsentError, DataError, StorageError, UsageError
 from tiltyard.project.model import Section
 from tiltyard.registry import models
 from tiltyard.registry.records import ModelRef
@@ -95,7 +95,7 @@ def _answering(place: Place, version: int | None) -> ModelRef:
         return models.version(place.registry, ModelRef(name=place.project.name, version=version)).ref
     champion = models.champion(place.registry, place.project.name)
     if champion is None:
-        raise RegistryError(f"`{place.project.name}` has no champion yet", cure="Run `tiltyard train` first.")
+        raise AbsentError(f"`{place.project.name}` has no champion yet", cure="Run `tiltyard train` first.")
     return champion
 
 
