@@ -21,7 +21,7 @@ install: $(READY) ## make .venv from requirements.lock; instant when it is there
 $(READY): requirements.lock pyproject.toml
 	@set -eu; \
 	if [ ! -x $(BIN)/python ]; then \
-	  for python in $(or $(PYTHON),python3.12 python3.13 python3.11 python3 python); do \
+	  for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
 	    if $$python -c '$(USABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
 	  done; \
 	  if [ -z "$${found:-}" ]; then echo "make: $(NO_PYTHON)" >&2; exit 1; fi; \
