@@ -74,7 +74,7 @@ def train(file: Path) -> Trained:
     """Run the steps of a first training run, as the flow does."""
     assignment = assign(file, seconds=None, trials=1, reason="a test")
     run = identify(assignment, data.read_table(assignment))
-    found = champion.find_champion(assignment)
+    found = champion.find_opponent(run)
     data.check(run, found)
     parts = data.split(run)
     result = training.tune(run)
