@@ -1,10 +1,5 @@
 """A real MLflow in both forms: embedded on SQLite, and as a server started by the project's own script."""
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.conftest import free_port, wait_until_healthy
 from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.project.metrics import Task
 from tiltyard.registry.client import Registry
@@ -24,7 +18,6 @@ from tiltyard.registry.registration import Submission
 from tiltyard.registry.tracking import start_run
 from tiltyard.storage.folder import FolderStore
 
-ROOT = Path(__file__).parents[2]
 CONTRACT = Contract(
     task=Task.BINARY,
     columns=(
@@ -34,28 +27,6 @@ CONTRACT = Contract(
     ),
     classes=(0, 1),
 )
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server as `mlflow/start` makes it; yields its address."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    port = free_port()
-    environment = os.environ | {
-        "MLFLOW_PORT": str(port),
-        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
-        "PYTHON": sys.executable,
-    }
-    with (folder / "server.log").open("wb") as log:
-        command = [str(ROOT / "mlflow" / "start")]
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 @pytest.fixture(scope="session")
