@@ -6,6 +6,8 @@ called before `flows.training` is.
 
 import os
 
+import psutil
+
 from tiltyard.project.environment import Workplace
 
 _QUIET = {
@@ -15,6 +17,8 @@ _QUIET = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
 }
+
+_SERVER = "prefect.server.api.server:create_app"
 
 
 def prepare(workplace: Workplace) -> None:
@@ -27,3 +31,15 @@ def prepare(workplace: Workplace) -> None:
     defaults = {**_QUIET, "PREFECT_HOME": str(workplace.home / "prefect")}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    _end_orphans(os.environ["PREFECT_HOME"])
+
+
+def _end_orphans(home: str) -> None:
+    """End temporary Prefect servers of this home whose run was killed: they do not notice it themselves."""
+    for process in psutil.process_iter():
+        try:
+            orphan = process.ppid() == 1 and _SERVER in process.cmdline()
+            if orphan and process.environ().get("PREFECT_HOME") == home:
+                process.terminate()
+        except psutil.Error:  # ended meanwhile, or somebody else's
+            continue

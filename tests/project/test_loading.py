@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiltyard.errors import ProjectError
@@ -100,6 +100,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 
 
 @given(st.dictionaries(words | numerals, st.recursive(scalars | words | st.text(max_size=20), st.lists, max_leaves=5)))
+@example({"0": "\x85", "\u2028": "a\u2029b"})
 def test_whatever_is_written_is_read_back(content: dict[str, object]) -> None:
     content = {"first": 1, **content}
     assert parse_yaml(dump_yaml(content), where="f") == content

@@ -84,7 +84,10 @@ def _show_entries(entries: tuple["Entry", ...], *, verified: bool, json: bool) -
     if not entries:
         say("Nothing has happened yet. `tiltyard train` makes the first version.")
         return
-    show_table(("#", "time (UTC)", "what", "version", "before", "who", "why"), _rows(entries))
+    rows = list(_rows(entries))
+    show_table(("#", "time (UTC)", "what", "version", "before", "who", "why"), rows)
+    if len(rows) < len(entries):
+        say("A number that is not shown is the beginning of a move whose end is; --json has them all.")
     if verified:
         say(f"Verified: none of the {len(entries)} entries was changed or removed.")
 

@@ -146,7 +146,8 @@ def no_comparison_check(gates: GatesSection, primary: str, evidence: Evidence) -
     """Say why challenger and champion were not compared."""
     both = f"that neither the challenger nor champion {evidence.champion} was trained on"
     if evidence.rows < gates.min_rows:
-        sentence = f"Only {evidence.rows:,} rows are left {both}; a comparison needs at least {gates.min_rows:,}."
+        sentence = f"Only {evidence.rows:,} rows are left {both}; a comparison needs at least {gates.min_rows:,}. "
+        sentence += "Keep `split.seed` and the shares of `split` as they were, or wait for new rows."
     else:
         sentence = f"{title(primary)} is not defined on the {evidence.rows:,} rows {both}."
     return Check(name="champion", outcome="inconclusive", sentence=sentence)

@@ -12,6 +12,7 @@ from tiltyard.errors import ProjectError
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _FLOAT = "tag:yaml.org,2002:float"
 _INTEGER = "tag:yaml.org,2002:int"
+_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,6 +44,11 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """YAML's safe dumper, quoting every text that YAML 1.1 or 1.2 would read as something else."""
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Write a text; one with a line break of YAML 1.1 in double quotes, the only ones that escape it."""
+        style = '"' if _BREAKS.intersection(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
 
 _REPLACED = {_BOOLEAN, _FLOAT, _INTEGER}
 _Loader.yaml_implicit_resolvers = {
@@ -61,6 +67,7 @@ def _core_schema(side: type[_Loader | _Dumper]) -> None:
     side.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{number})$"), list("-+.0123456789"))
 
 
+_Dumper.add_representer(str, _Dumper.represent_text)
 _core_schema(_Loader)
 _core_schema(_Dumper)
 

@@ -90,6 +90,7 @@ def evaluate_models(run: TrainingRun, fitted: FittedRef, champion: ModelRef | No
             jury.y,
             answers,
             threshold=model.threshold,
+            groups=jury.groups,
             alpha=run.project.gates.alpha,
         )
         return Evaluation(challenger=scorecard, champion=None, evidence=Evidence(baseline=baseline))

@@ -1,0 +1,55 @@
+"""Prefect without a server: where it lives, and what a killed run leaves behind."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.local import prepare
+from tiltyard.project.environment import Workplace
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """A project's place, with nothing of Prefect in the environment."""
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    before = dict(os.environ)
+    yield Workplace(tmp_path / "deep" / "tiltyard.yaml")
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def orphan(prefect_home: Path) -> psutil.Process:
+    """Start what looks like the temporary server of a killed run: its parent is gone."""
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "prefect.server.api.server:create_app"]
+    shell = f"{shlex.join(words)} >/dev/null 2>&1 & echo $!"
+    environment = os.environ | {"PREFECT_HOME": str(prefect_home)}
+    done = subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, text=True, check=True)
+    return psutil.Process(int(done.stdout))
+
+
+def test_folder_is_made_and_what_the_user_set_stays(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "INFO")
+    prepare(workplace)
+    assert workplace.home.is_dir()
+    assert os.environ["PREFECT_HOME"] == str(workplace.home / "prefect")
+    assert os.environ["PREFECT_LOGGING_LEVEL"] == "INFO"
+
+
+def test_server_of_a_killed_run_is_ended_and_no_other(workplace: Workplace, tmp_path: Path) -> None:
+    ours, other = orphan(workplace.home / "prefect"), orphan(tmp_path / "elsewhere")
+    if ours.ppid() != 1:
+        ours.kill()
+        other.kill()
+        pytest.skip("orphans have another parent here")
+    prepare(workplace)
+    assert ours.wait(10) in {None, -signal.SIGTERM}
+    assert other.is_running()
+    other.kill()
