@@ -15,7 +15,7 @@ from tiltyard.data.usage import in_use
 from tiltyard.data.values import Value
 from tiltyard.errors import DataError, ProjectError
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Project
+from tiltyard.project.model import GatesSection, Project
 
 CONTRACT = Contract(
     task=Task.BINARY,
@@ -60,11 +60,24 @@ def test_the_project_decides_roles_missing_and_positive_class() -> None:
         ({"target": "z"}, {}, "`data.target: z`"),
         ({}, {"positive": "maybe"}, "`task.positive: maybe` is not a class"),
         ({}, {"kind": "multiclass"}, "`task.kind` is multiclass"),
+        ({"time": "b"}, {}, "`data.time: b` is a text, which has no order in time. Make its kind `time`"),
+        ({"source": {"kind": "csv", "path": "t", "thousands": "."}}, {}, "with `.` both as decimal mark and between"),
     ],
 )
 def test_a_project_that_does_not_fit_is_refused(data: dict[str, object], task: dict[str, object], message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         in_use(CONTRACT, project(task, **data))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("aa", "not a column .* Did you mean `a`"), ("y", "the target"), ("b", "text"), ("c", "not a feature .*`id`")],
+)
+def test_slices_that_make_no_groups_are_refused(name: str, why: str) -> None:
+    contract = CONTRACT.model_copy(update={"columns": (*CONTRACT.columns, Column(name="c", kind=Kind.INTEGER))})
+    sliced = project(ids=("c",)).model_copy(update={"gates": GatesSection(slices=("a", name))})
+    with pytest.raises(ProjectError, match=f"`gates.slices` names `{name}`, which is {why}"):
+        in_use(contract, sliced)
 
 
 def typed() -> pd.DataFrame:

@@ -70,7 +70,9 @@ def test_columns_are_dropped_hashed_and_coarsened() -> None:
 def test_hashes_depend_on_key_and_column_and_nothing_else() -> None:
     both = CONTRACT.model_copy(update={"columns": (*CONTRACT.columns, Column(name="town", kind=Kind.CATEGORY))})
     frame = pd.DataFrame({"city": ["Bern", " Bern "], "town": ["Bern", "Bern"]})
-    used = {key: in_use(both, project({"city": "hash", "town": "hash"}), key) for key in (KEY, "another key")}
+    used = {
+        key: in_use(both, project({"city": "hash", "town": "hash"}), key) for key in (KEY, "another long random text")
+    }
     first, other = (protect_frame(frame, contract, key) for key, contract in used.items())
     assert first["city"][0] == first["city"][1]
     assert first["city"][0] != first["town"][0]
@@ -136,12 +138,37 @@ def test_a_protection_written_into_the_contract_is_refused() -> None:
         ({"town": "hash"}, KEY, "`town`, which is not a column"),
         ({"city": Coarsen(coarsen=10.0)}, KEY, "cannot coarsen `city`"),
         ({"age": Coarsen(coarsen="year")}, KEY, "cannot coarsen `age`"),
+        ({"city": "hash"}, "15 characters..", "has 15 characters, .*random text of 16 characters or more"),
         ({"y": "drop"}, KEY, "names the target `y`"),
+        ({"nam": "drop"}, KEY, "`nam`, which is not a column of the contract or of the table. Did you mean `name`"),
+        ({"age": Coarsen(coarsen=1.0e-320)}, KEY, "bands as narrow as .*Give a width in the units"),
     ],
 )
 def test_what_cannot_be_protected_is_refused(protect: dict[str, Protection], key: str | None, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         ingest(project(protect), CONTRACT, read=lambda: FRAME, key=key)
+
+
+@pytest.mark.parametrize("key", ["time", "group"])
+def test_a_column_that_is_needed_cannot_be_dropped_by_protection(key: str) -> None:
+    made = project({"seen": "drop"})
+    made = made.model_copy(update={"data": made.data.model_copy(update={key: "seen"})})
+    with pytest.raises(ProjectError, match=rf"drops `seen`, which `data.{key}` needs\. Take it out"):
+        in_use(CONTRACT, made, KEY)
+
+
+def test_a_time_that_is_hashed_has_no_order() -> None:
+    made = project({"seen": "hash"})
+    made = made.model_copy(update={"data": made.data.model_copy(update={"time": "seen"})})
+    with pytest.raises(ProjectError, match=r"`data\.time: seen` is a category after its protection"):
+        in_use(CONTRACT, made, KEY)
+
+
+def test_a_column_outside_the_contract_may_be_dropped_if_the_table_has_it() -> None:
+    frame = FRAME.assign(phone=["1", "2", "3"])
+    assert "phone" not in ingest(project({"phone": "drop"}), CONTRACT, read=lambda: frame)
+    with pytest.raises(ProjectError, match="Did you mean `phone`"):
+        ingest(project({"phon": "drop"}), CONTRACT, read=lambda: frame)
 
 
 def test_an_unreadable_protected_value_is_not_shown() -> None:

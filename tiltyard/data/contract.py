@@ -4,11 +4,12 @@ This module holds the record and is free of pandas, so that a serving worker can
 typed one is in `tiltyard.data.values` (one value) and `tiltyard.data.coercion` (a whole table); both agree.
 """
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tiltyard.errors import DataError, did_you_mean
 from tiltyard.project.loading import digest, parse_model, read_yaml
@@ -17,6 +18,7 @@ from tiltyard.project.model import Coarsen, Section
 from tiltyard.project.yamlfile import dump_yaml
 
 Level = str | int | float | bool
+Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Kind(StrEnum):
@@ -32,6 +34,10 @@ class Kind(StrEnum):
     CATEGORY = "category"
     TEXT = "text"
     TIME = "time"
+
+
+ORDERED = frozenset({Kind.TIME, Kind.INTEGER, Kind.NUMBER})
+"""Kinds whose values come in an order, as times must."""
 
 
 class Role(StrEnum):
@@ -82,17 +88,26 @@ class Column(Section):
     kind: Kind
     role: Role = Role.FEATURE
     nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Bound | None = None
+    maximum: Bound | None = None
     levels: tuple[str, ...] = ()
     new_levels: Literal["other", "refuse"] = "other"
     time_format: str = ""
     protection: Guard | None = None
 
     @model_validator(mode="after")
-    def _levels_belong_to_categories(self) -> Self:
+    def _promises_fit_the_kind(self) -> Self:
         if self.levels and self.kind is not Kind.CATEGORY:
             raise ValueError(f"column `{self.name}` is a {self.kind}; only a category has `levels`")
+        twice = next((level for level, count in Counter(self.levels).items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"column `{self.name}`: the level `{twice}` stands twice")
+        bounded = self.minimum is not None or self.maximum is not None
+        if bounded and self.kind not in {Kind.NUMBER, Kind.INTEGER}:
+            what = f"column `{self.name}` is a {self.kind}"
+            raise ValueError(f"{what}; only numbers and integers have `minimum` and `maximum`")
+        if self.role is Role.TIME and self.kind not in ORDERED:
+            raise ValueError(f"column `{self.name}` is a {self.kind}, which has no order; the role `time` needs a time")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"column `{self.name}`: `minimum` {self.minimum} is above `maximum` {self.maximum}")
         return self
@@ -103,6 +118,12 @@ class NumberFormat(Section):
 
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(f"`decimal` and `thousands` are both `{self.decimal}`; a number could not be read")
+        return self
 
 
 class Contract(Section):
@@ -166,7 +187,8 @@ def load_contract(path: Path) -> Contract:
     Raises:
         ProjectError: The file is missing or wrong; names the key.
     """
-    return parse_model(Contract, read_yaml(path), where=str(path))
+    cure = "Its first line should be `task: …`; `tiltyard init` writes a whole one."
+    return parse_model(Contract, read_yaml(path, empty=cure), where=str(path))
 
 
 def dump_contract(contract: Contract) -> str:

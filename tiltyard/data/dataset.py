@@ -57,12 +57,12 @@ def ingest(
 
     Raises:
         DataError: The table has no rows, or breaks its contract.
-        ProjectError: A protection cannot be applied.
+        ProjectError: A protection cannot be applied, or names a column that is not there.
     """
     raw = read()
     if raw.empty:
         raise DataError("the table has no rows", where=where, cure="Check the source.")
-    used = in_use(contract, project, key)
+    used = in_use(contract, project, key, header=[str(name) for name in raw.columns])
     return coerce(protect_frame(raw, used, key), used, where=where)
 
 

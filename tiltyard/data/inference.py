@@ -239,7 +239,9 @@ def _as_target(column: Column, outcome: TargetGuess, values: "pd.Series[Any]") -
     levels = _levels(values.dropna()) if outcome.kind is Kind.CATEGORY else ()
     if not outcome.task.is_classification:
         return column.model_copy(update={"role": Role.TARGET})
-    return column.model_copy(update={"kind": outcome.kind, "levels": levels, "time_format": "", "role": Role.TARGET})
+    bounds = {} if outcome.kind in {Kind.NUMBER, Kind.INTEGER} else {"minimum": None, "maximum": None}
+    plain = {"kind": outcome.kind, "levels": levels, "time_format": "", **bounds}
+    return column.model_copy(update={**plain, "role": Role.TARGET})
 
 
 def _roles(columns: Mapping[str, Column], typed: pd.DataFrame, target: str, hints: Hints) -> list[Guess]:

@@ -16,6 +16,8 @@ from tiltyard.errors import ProjectError
 from tiltyard.project.model import Coarsen
 
 HASH_DIGITS = 16
+LEAST_KEY = 16
+"""Characters of a key of keyed hashes at least."""
 
 Change = Callable[[object], Value]
 """From a raw value to its protected value; a `ValueError` when it cannot be read, which never holds the value."""
@@ -30,11 +32,11 @@ def guard_of(column: Column, method: Coarsen | str, key: str | None) -> Guard:
         key: Key of the keyed hashes.
 
     Raises:
-        ProjectError: The column cannot be made coarser that way, or there is no key for a hash.
+        ProjectError: The column cannot be made coarser that way, or there is no key for a hash or a short one.
     """
     plain = Guard(method="hash", kind=column.kind, time_format=column.time_format)
     if not isinstance(method, Coarsen):
-        return plain.model_copy(update={"key_check": _key_check(column.name, required_key(key))})
+        return plain.model_copy(update={"key_check": _key_check(column.name, _strong(required_key(key)))})
     unit = method.coarsen
     fits = column.kind is Kind.TIME if isinstance(unit, str) else column.kind in {Kind.NUMBER, Kind.INTEGER}
     if not fits:
@@ -87,6 +89,15 @@ def required_key(key: str | None) -> str:
             "`data.protect` asks for a keyed hash and there is no key",
             cure="Set TILTYARD_PROTECT_KEY in the environment to a long random text, the same for every run.",
         )
+    return key
+
+
+def _strong(key: str) -> str:
+    """Refuse a key that could be found by trying; a model that was trained with one is still answered."""
+    if len(key) < LEAST_KEY:
+        what = f"the key of the keyed hashes has {len(key)} characters, so few that it could be found by trying"
+        cure = f"Set TILTYARD_PROTECT_KEY to a random text of {LEAST_KEY} characters or more: `openssl rand -hex 32`."
+        raise ProjectError(what, cure=cure)
     return key
 
 

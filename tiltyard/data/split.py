@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tiltyard.data.allotment import Integers
 from tiltyard.data.assignment import Layout, Parts, Shares, assign_by_time, assign_given, assign_shuffled
-from tiltyard.data.contract import Column, Contract, Kind
+from tiltyard.data.contract import ORDERED, Column, Contract
 from tiltyard.data.folds import Fold, forward_folds, shuffled_folds
 from tiltyard.data.parts import Part, read_parts
 from tiltyard.data.row_keys import Hashes, column_hashes, row_hashes, row_keys
@@ -214,7 +214,7 @@ def _needed(column: str | None, key: str, method: str) -> str:
 
 def _time_ranks(frame: pd.DataFrame, column: Column) -> Integers:
     """Rank the rows by time, equal times equal; missing times rank 0."""
-    if column.kind not in (Kind.TIME, Kind.INTEGER, Kind.NUMBER):
+    if column.kind not in ORDERED:
         raise DataError(
             f"the time column `{column.name}` is a {column.kind}, which has no order in time",
             cure="Make its kind `time` in the contract (with `time_format`), or take another column as `data.time`.",

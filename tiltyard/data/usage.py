@@ -1,14 +1,17 @@
 """The contract as a project uses it: the project file decides what columns are for, the contract what they are."""
 
 import math
+from collections.abc import Collection
 
-from tiltyard.data.contract import Column, Contract, Kind, Level, Role
+from tiltyard.data.contract import ORDERED, Column, Contract, Kind, Level, Role
 from tiltyard.data.protection import coarser, guard_of, keyed_hash, required_key
 from tiltyard.errors import ProjectError, did_you_mean
 from tiltyard.project.model import Coarsen, Project, Protection
 
 
-def in_use(contract: Contract, project: Project, key: str | None = None) -> Contract:
+def in_use(
+    contract: Contract, project: Project, key: str | None = None, *, header: Collection[str] | None = None
+) -> Contract:
     """Bring a contract in line with its project.
 
     Roles come from the project (`target`, `time`, `ids`, `group`, `drop`, `split.column`), further missing texts and
@@ -20,13 +23,15 @@ def in_use(contract: Contract, project: Project, key: str | None = None) -> Cont
         contract: The contract as reviewed.
         project: The project.
         key: Key of the keyed hashes; needed only where a column is hashed.
+        header: Columns of the raw table, once it is read; a column that is only to be dropped by `data.protect` may
+            stand there and not in the contract.
 
     Raises:
         ProjectError: The project names a column or class that the contract does not know, or another task; or a
-            protection cannot be applied.
+            protection cannot be applied, or takes away what another key needs.
     """
     _check_names(contract, project)
-    _check_protection(contract, project)
+    _check_protection(contract, project, header)
     if contract.task is not project.task.kind:
         raise ProjectError(
             f"`task.kind` is {project.task.kind} and the contract was made for {contract.task}",
@@ -38,6 +43,7 @@ def in_use(contract: Contract, project: Project, key: str | None = None) -> Cont
         if protection != "drop":
             used = column.model_copy(update={"role": _role(column.name, project)})
             columns.append(_protected(used, protection, key))
+    _check_uses(columns, project)
     return contract.model_copy(
         update={
             "columns": tuple(columns),
@@ -60,20 +66,65 @@ def _check_names(contract: Contract, project: Project) -> None:
             raise ProjectError(f"`{key}: {name}` is not a column of the contract", cure=did_you_mean(name, names))
 
 
-def _check_protection(contract: Contract, project: Project) -> None:
+def _check_protection(contract: Contract, project: Project, header: Collection[str] | None) -> None:
     """Refuse a protection of the target or of no column, and one that was written into the contract."""
     names = [column.name for column in contract.columns]
     data = project.data
     if data.target in data.protect:
         raise ProjectError(f"`data.protect` names the target `{data.target}`", cure="Leave the target in the clear.")
     for name, protection in data.protect.items():
-        if protection != "drop" and name not in names:
-            what = f"`data.protect` names `{name}`, which is not a column of the contract"
-            raise ProjectError(what, cure=did_you_mean(name, names))
+        if name in names or (protection == "drop" and (header is None or name in header)):
+            continue
+        where = "the contract or of the table" if protection == "drop" else "the contract"
+        what = f"`data.protect` names `{name}`, which is not a column of {where}"
+        raise ProjectError(what, cure=did_you_mean(name, {*names, *(header or ())}))
+    _check_dropped(project)
     by_hand = next((column.name for column in contract.columns if column.protection is not None), None)
     if by_hand is not None:
         what = f"the column `{by_hand}` has a `protection` in the contract"
         raise ProjectError(what, cure="Remove it there, and name the column under `data.protect` of the project file.")
+
+
+def _check_dropped(project: Project) -> None:
+    """Refuse to drop, by protection, a column that another key needs."""
+    data = project.data
+    needed = [("data.time", data.time), ("data.group", data.group), ("split.column", project.split.column)]
+    needed += [("gates.slices", name) for name in project.gates.slices or ()]
+    for key, name in needed:
+        if name is not None and data.protect.get(name) == "drop":
+            cure = f"Take it out of `{key}`, or protect it by `hash`."
+            raise ProjectError(f"`data.protect` drops `{name}`, which `{key}` needs", cure=cure)
+
+
+def _check_uses(columns: Collection[Column], project: Project) -> None:
+    """Refuse a use that a column, as it is after protection, cannot serve."""
+    features = {column.name for column in columns if column.role is Role.FEATURE and column.kind is not Kind.TEXT}
+    known = {column.name: column for column in columns}
+    for name in project.gates.slices or ():
+        if name not in features:
+            why = _no_slice(known.get(name))
+            raise ProjectError(f"`gates.slices` names `{name}`, which is {why}", cure=did_you_mean(name, features))
+    for column in columns:
+        if column.role is Role.TIME and column.kind not in ORDERED:
+            what = f"`data.time: {column.name}` is {_kind_in_use(column)}, which has no order in time"
+            raise ProjectError(what, cure="Make its kind `time` in the contract (with `time_format`), or take another.")
+        if column.role is Role.PART and column.protection is not None:
+            what = f"`data.protect` names `{column.name}`, whose values `split.column` reads"
+            raise ProjectError(what, cure="Leave it in the clear; it never reaches a model.")
+
+
+def _no_slice(column: Column | None) -> str:
+    """Say why a column makes no groups."""
+    if column is None:
+        return "not a column of the contract"
+    if column.role is Role.FEATURE:
+        return "text, which makes no groups"
+    return "the target" if column.role is Role.TARGET else f"not a feature (its role is `{column.role}`)"
+
+
+def _kind_in_use(column: Column) -> str:
+    """Name a column's kind, and where protection made it."""
+    return f"a {column.kind}" if column.protection is None else f"a {column.kind} after its protection"
 
 
 def _role(name: str, project: Project) -> Role:
@@ -109,7 +160,12 @@ def _numbers(contract: Contract, project: Project) -> object:
     """Return the number format, the source's own settings first."""
     source = project.data.source
     given = {"decimal": getattr(source, "decimal", None), "thousands": getattr(source, "thousands", None)}
-    return contract.numbers.model_copy(update={key: value for key, value in given.items() if value is not None})
+    numbers = contract.numbers.model_copy(update={key: value for key, value in given.items() if value is not None})
+    if numbers.decimal == numbers.thousands:
+        what = f"numbers are written with `{numbers.decimal}` both as decimal mark and between thousands"
+        cure = "Give `decimal` and `thousands` of the source, or correct `numbers` in the contract."
+        raise ProjectError(what, cure=cure)
+    return numbers
 
 
 def _protected(column: Column, protection: Protection | None, key: str | None) -> Column:
@@ -124,9 +180,13 @@ def _protected(column: Column, protection: Protection | None, key: str | None) -
     if isinstance(protection.coarsen, str):
         return column.model_copy(update={"time_format": ""} | guarded)
     width = protection.coarsen
-    edges = {
-        side: None if edge is None else coarser(edge, width)
-        for side, edge in (("minimum", column.minimum), ("maximum", column.maximum))
-    }
+    try:
+        edges = {
+            side: None if edge is None else coarser(edge, width)
+            for side, edge in (("minimum", column.minimum), ("maximum", column.maximum))
+        }
+    except OverflowError:
+        what = f"`data.protect` cannot coarsen `{column.name}` to bands as narrow as {width:g}"
+        raise ProjectError(what, cure="Give a width in the units of its values, such as 10.") from None
     kind = Kind.NUMBER if math.floor(width) != width else column.kind
     return column.model_copy(update={**edges, **guarded, "kind": kind})

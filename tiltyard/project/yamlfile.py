@@ -1,5 +1,6 @@
 """YAML as people mean it: no key twice, `yes` is a word, `1e-5` is a number, and every refusal names the line."""
 
+import math
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from tiltyard.errors import ProjectError
 
+_LONGEST_PATH = 200
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _FLOAT = "tag:yaml.org,2002:float"
 _INTEGER = "tag:yaml.org,2002:int"
@@ -36,9 +38,9 @@ class _Loader(yaml.SafeLoader):
     def construct_finite(self, node: yaml.ScalarNode) -> float:
         """Build a number; infinity and NaN are errors, for no key has a use for them."""
         word = node.value.lower().lstrip("+-")
-        if word in {".inf", ".nan"}:
+        if word in {".inf", ".nan"} or not math.isfinite(number := float(node.value)):
             raise yaml.MarkedYAMLError(problem=f"`{node.value}` is not a number to use", problem_mark=node.start_mark)
-        return float(node.value)
+        return number
 
 
 class _Dumper(yaml.SafeDumper):
@@ -87,12 +89,16 @@ def dump_yaml(content: Mapping[str, Any]) -> str:
     )
 
 
-def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
+_EMPTY = "Its first line should be `name: …`."
+
+
+def parse_yaml(text: str, *, where: str, empty: str = _EMPTY) -> dict[str, Any]:
     """Read YAML whose top level is a mapping.
 
     Args:
         text: The YAML.
         where: Name of the file, for the error.
+        empty: What to do about a file without keys.
 
     Raises:
         ProjectError: It is not such a mapping; says at which line.
@@ -113,7 +119,7 @@ def parse_yaml(text: str, *, where: str) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ProjectError(f"not valid YAML: {reason}", where=where, cure="Save it as plain UTF-8 text.") from error
     if not isinstance(content, dict):
-        raise ProjectError("holds no keys", where=where, cure="Its first line should be `name: …`.")
+        raise ProjectError("holds no keys", where=where, cure=empty)
     return content
 
 
@@ -129,11 +135,12 @@ def _cure(problem: str) -> str:
     return next((cure for words, cure in cures.items() if words in problem), "Check the line and the one before it.")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, *, empty: str = _EMPTY) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping.
 
     Args:
         path: The file.
+        empty: What to do about a file without keys.
 
     Raises:
         ProjectError: The file is missing, unreadable or not such a mapping; says where.
@@ -150,8 +157,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ProjectError(
             f"is not UTF-8 text (byte {error.start})", where=str(path), cure="Save it as UTF-8."
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        where = repr(str(path))[1:-1]
+        where = where if len(where) <= _LONGEST_PATH else f"{where[: _LONGEST_PATH - 1]}…"
         raise ProjectError(
-            f"cannot be read ({error.strerror})", where=str(path), cure="Check the path and its permissions."
-        ) from error
-    return parse_yaml(text, where=str(path))
+            f"cannot be read ({reason})", where=where, cure="Check the path and its permissions."
+        ) from None
+    return parse_yaml(text, where=str(path), empty=empty)
