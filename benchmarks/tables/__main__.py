@@ -79,7 +79,9 @@ TABLES = (
     Table("telco_churn", "telco_churn.csv.gz", "Churn", "roc_auc", 0.8464, positive="Yes"),
     Table("titanic", "titanic.csv", "Survived", "roc_auc", 0.8405, positive="1"),
     Table("titanic_leaky_cured", "titanic_leaky.csv", "survived", "roc_auc", 0.8405, positive="1", drop=("alive",)),
-    Table("wine_quality", "wine_quality.csv.gz", "quality", "rmse", 0.6444, task="regression", split="random"),
+    # Published as 0.6444, with copies of 512 test rows among the training rows. Copies never straddle a split here:
+    # the floor is that of the same model fitted without them.
+    Table("wine_quality", "wine_quality.csv.gz", "quality", "rmse", 0.6941, task="regression", split="random"),
     Table(
         "bike_random",
         "bike_sharing_hourly.csv.gz",
