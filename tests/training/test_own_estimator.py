@@ -9,7 +9,7 @@ from tests.training.problems import problem
 from tiltyard.errors import TrainingError
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import SearchSection
-from tiltyard.training.custom import load_own
+from tiltyard.training.custom import check_estimators, load_own
 from tiltyard.training.families import facts_of
 from tiltyard.training.space import Choice, Real, Whole
 from tiltyard.training.tuner import search
@@ -97,6 +97,23 @@ def test_what_cannot_be_used_is_refused_at_once(folder: Path, kind: str, message
     settings = SearchSection(estimators=(named(folder, kind),), families=("dummy",), trials=3)
     with pytest.raises(TrainingError, match=message):
         search(problem(Task.BINARY, code_folder=folder), settings, folder / "search")
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "message"),
+    [
+        ("Missing", Task.BINARY, "`Missing` is not an estimator class"),
+        ("Line", Task.BINARY, "is not a classifier"),
+        ("Small", Task.REGRESSION, "is not a regressor"),
+        ("Odd", Task.MULTICLASS, "gives `max_iter` as 'many'"),
+    ],
+)
+def test_they_can_be_checked_before_any_data_is_read(folder: Path, kind: str, task: Task, message: str) -> None:
+    good = SearchSection(estimators=(named(folder, "Small"), named(folder, "Broken")))
+    check_estimators(good, Task.BINARY, folder)
+    with pytest.raises(TrainingError, match=message) as caught:
+        check_estimators(SearchSection(estimators=(named(folder, kind),)), task, folder)
+    assert caught.value.cure
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -74,6 +74,52 @@ def test_the_best_is_promoted_to_all_rows() -> None:
     assert (best.family, best.rows, best.screening, best.parameters) == ("boosting", None, False, USUAL)
 
 
+def cut(number: int, family: str) -> TrialRecord:
+    """A first look that ended for lack of time."""
+    return TrialRecord(
+        number=number,
+        family=family,
+        parameters=FAMILIES[family].defaults(ARENA.facts)[0],
+        state="unfinished",
+        screening=True,
+    )
+
+
+def test_a_family_cut_for_lack_of_time_is_looked_at_once_more_on_fewer_rows() -> None:
+    weak = screened(dummy=0.5, linear=0.7, tree=0.7)
+    history = (*weak, cut(3, "knn"), cut(4, "forest"), cut(5, "boosting"))
+    again = Race(1).propose(Standing(ARENA, 6, history, (), 5.0))
+    assert again is not None
+    assert (again.family, again.rows, again.screening) == ("boosting", SCREENING_ROWS // 4, True)
+    later = Race(1).propose(Standing(ARENA, 7, (*history, cut(6, "boosting")), (), 5.0))
+    assert later is not None
+    assert later.family == "forest"
+
+
+def test_a_strong_family_has_a_score_or_there_are_none_in_the_race() -> None:
+    weak = screened(dummy=0.5, linear=0.7)
+    only_weak = replace(ARENA, families={name: FAMILIES[name] for name in ("dummy", "linear")})
+    assert Standing(ARENA, 2, weak, (), 5.0).lacks_strong
+    assert Standing(ARENA, 3, (*weak, cut(2, "boosting")), (), 5.0).lacks_strong
+    assert not Standing(ARENA, 9, EVERY, (), 5.0).lacks_strong
+    assert not Standing(only_weak, 2, weak, (), 5.0).lacks_strong
+
+
+def test_where_time_is_scarce_a_strong_leader_is_run_in_full_at_once() -> None:
+    history = screened(dummy=0.5, linear=0.7, tree=0.7, boosting=0.9)
+    cost = Standing(ARENA, 4, history, (), 60.0).seconds("boosting", USUAL)
+    assert cost is not None
+    ample, scarce, too_little = (
+        Race(1).propose(Standing(ARENA, 4, history, (), share * cost)) for share in (6.0, 2.0, 1.0)
+    )
+    assert ample is not None
+    assert (ample.family, ample.screening) == ("knn", True)
+    assert scarce is not None
+    assert (scarce.family, scarce.screening, len(scarce.folds)) == ("boosting", False, 1)
+    assert too_little is not None
+    assert too_little.screening
+
+
 def test_steps_stay_inside_the_space_and_repeat() -> None:
     full = record(
         12, "boosting", 0.91, screening=False, rows=30_000, folds=(0, 1, 2), fold_scores=(0.9, 0.91, 0.92), seconds=6.0

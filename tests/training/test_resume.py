@@ -15,7 +15,7 @@ from tests.training.test_search import FEW, tried
 from tiltyard.errors import TrainingError
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import SearchSection
-from tiltyard.training.journal import FILE, Journal, locked
+from tiltyard.training.journal import FILE, Journal, locked, study_name
 from tiltyard.training.problem import TrialRecord
 from tiltyard.training.tuner import search
 
@@ -62,6 +62,17 @@ def test_a_line_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
     assert again.records() == {0: record}
     again.append(record.model_copy(update={"number": 1}), {})
     assert len(Journal(tmp_path, "study", "roc_auc", ["dummy"]).records()) == 2
+
+
+def test_what_had_no_time_before_is_tried_anew(tmp_path: Path) -> None:
+    settings = SearchSection(trials=4, families=FEW, workers=1)
+    cut = TrialRecord(number=0, family="boosting", parameters={}, state="unfinished", screening=True)
+    journal = Journal(tmp_path, study_name(problem(Task.BINARY), settings), "roc_auc", FEW)
+    journal.append(cut, {})
+    result = search(problem(Task.BINARY), settings, tmp_path)
+    assert [(one.number, one.family, one.state) for one in result.trials] == [
+        (number, family, "complete") for number, family in enumerate(FEW)
+    ]
 
 
 def test_two_searches_cannot_share_a_folder(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_there_is_an_answer_even_before_the_workers_are_there(tmp_path: Path) ->
     result = search(problem(Task.BINARY), SearchSection(seconds=0.2, families=FEW), tmp_path)
     assert result.family in FEW
     assert "in a first look" in result.sentence
+    assert "boosting could not be tried in the time: give more seconds" in result.sentence
 
 
 def test_no_time_at_all_is_an_error_with_a_cure(tmp_path: Path) -> None:

@@ -31,16 +31,17 @@ it is hidden until the imports are done, so that an own estimator may still use 
 class Crew:
     """Workers that each do one job at a time with one thread, and die at once when told to.
 
-    Used as a context manager: leaving it kills whatever still runs.
+    Used as a context manager: entering it starts the processes, whose imports take seconds, so enter it early;
+    leaving it kills whatever still runs.
 
     Args:
-        bench: The arrays of the search.
+        folder: Where the processes' log goes; made when it is not there.
         workers: Number of workers.
     """
 
-    def __init__(self, bench: Bench, workers: int) -> None:
-        self.bench = bench
+    def __init__(self, folder: Path, workers: int) -> None:
         self.workers = workers
+        self._log = folder / "workers.log"
         self.running: dict[int, Job] = {}
         self._ready = False
         self._connection: Connection
@@ -48,7 +49,8 @@ class Crew:
 
     def __enter__(self) -> Self:
         ours, theirs = Pipe()
-        log = (self.bench.folder / "workers.log").open("wb")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        log = self._log.open("wb")
         with log, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", START, str(theirs.fileno()), str(self.workers)],
@@ -60,7 +62,6 @@ class Crew:
                 start_new_session=True,
             )
         self._connection = ours
-        self._connection.send(self.bench)
         return self
 
     def __exit__(
@@ -71,6 +72,14 @@ class Crew:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._connection.close()
+
+    def equip(self, bench: Bench) -> None:
+        """Give the workers the arrays they work on; comes before any job.
+
+        Raises:
+            TrainingError: The worker processes could not start.
+        """
+        self._send(bench)
 
     def wait_ready(self, seconds: float | None) -> bool:
         """Wait until the workers are there.
@@ -96,13 +105,13 @@ class Crew:
     def start(self, job: Job) -> int:
         """Give a job to an idle worker and return the worker's slot."""
         slot = min(set(range(self.workers)) - set(self.running))
-        self._send(slot, job)
+        self._send((slot, job))
         self.running[slot] = job
         return slot
 
     def replace(self, slot: int) -> None:
         """Kill what a worker does and put a fresh one in its place."""
-        self._send(slot, None)
+        self._send((slot, None))
         del self.running[slot]
 
     def next(self, seconds: float | None) -> Outcome | None:
@@ -131,14 +140,14 @@ class Crew:
         except (EOFError, OSError) as error:
             raise self._gone() from error
 
-    def _send(self, slot: int, job: Job | None) -> None:
+    def _send(self, message: Bench | tuple[int, Job | None]) -> None:
         try:
-            self._connection.send((slot, job))
+            self._connection.send(message)
         except OSError as error:
             raise self._gone() from error
 
     def _gone(self) -> TrainingError:
-        log = (self.bench.folder / "workers.log").read_text(errors="replace").strip()
+        log = self._log.read_text(errors="replace").strip()
         reason = log.splitlines()[-1] if log else "no reason given"
         return TrainingError(f"the worker processes ended ({reason})", cure="Run it again: the search resumes.")
 

@@ -11,6 +11,8 @@ from typing import Any
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from tiltyard.errors import TrainingError
+from tiltyard.project.metrics import Task
+from tiltyard.project.model import SearchSection
 from tiltyard.training.family import Facts, Family, View
 from tiltyard.training.space import Choice, Dimension, Parameters, Real, Scalar, Space, Whole
 
@@ -96,6 +98,24 @@ def load_own(name: str, folder: Path | None) -> OwnEstimator:
     if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
         raise TrainingError(f"`{class_name}` is not an estimator class of `{module_name}`", where=name, cure=CURE)
     return OwnEstimator(name, kind)
+
+
+def check_estimators(search: SearchSection, task: Task, folder: Path | None) -> None:
+    """Check that a project's own estimators can be used, before any data is read.
+
+    Args:
+        search: Names them.
+        task: What they are to predict.
+        folder: The project's folder, searched first.
+
+    Raises:
+        TrainingError: One cannot be imported, is no scikit-learn estimator, is for another task, cannot be made
+            without arguments, or its space is unreadable.
+    """
+    classes = {Task.BINARY: 2, Task.MULTICLASS: 3, Task.REGRESSION: 0}[task]
+    facts = Facts(task, classes, rows=1000, levels=(0,), class_weight=search.class_weight)
+    for name in search.estimators:
+        load_own(name, folder).probe(facts)
 
 
 @contextmanager

@@ -24,7 +24,12 @@ FILE = "search.log"
 RECORD = "record"
 FINISHED = "finished"
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "unfinished": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
 
 
 class Journal:

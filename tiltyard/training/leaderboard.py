@@ -20,8 +20,8 @@ def leaderboard(result: SearchResult) -> pd.DataFrame:
         result: A finished search.
 
     Returns:
-        One row per trial: `rank`, `family`, `score`, `state` (`complete`, `pruned`, `failed`, `first look`), `folds`,
-        `rows`, `iterations`, `seconds`, `finished`, `parameters` (as text), `number`, `error`.
+        One row per trial: `rank`, `family`, `score`, `state` (`complete`, `pruned`, `unfinished`, `failed`,
+        `first look`), `folds`, `rows`, `iterations`, `seconds`, `finished`, `parameters` (as text), `number`, `error`.
     """
     ordered = sorted(result.trials, key=lambda one: _place(one, result.metric))
     return pd.DataFrame(

@@ -90,7 +90,7 @@ class TrialRecord(Section):
         number: Order of proposal, from 0.
         family: Family, or `module:Class` of an own estimator.
         parameters: Hyper-parameters.
-        state: `complete` on all its folds, `pruned` after a bad fold or at the deadline, `failed`.
+        state: `complete` on all its folds, `pruned` after a bad fold, `unfinished` for lack of time, `failed`.
         screening: Whether it was a first look on one fold and few rows, which cannot win.
         score: Mean metric over the folds it ran; None when it failed.
         fold_scores: Metric by fold, in the order of `folds`.
@@ -106,7 +106,7 @@ class TrialRecord(Section):
     number: int
     family: str
     parameters: dict[str, Scalar]
-    state: Literal["complete", "pruned", "failed"]
+    state: Literal["complete", "pruned", "unfinished", "failed"]
     screening: bool = False
     score: float | None = None
     fold_scores: tuple[float, ...] = ()
@@ -117,6 +117,11 @@ class TrialRecord(Section):
     seconds: float = 0.0
     finished: float = 0.0
     error: str = ""
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether it ended for lack of time before it had a score."""
+        return self.state == "unfinished" and self.score is None
 
 
 class SearchResult(Section):

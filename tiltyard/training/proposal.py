@@ -18,6 +18,10 @@ NEAR = 0.025
 """Share of what the best gains over the worst seen, within which others are still in the race."""
 
 
+STRONG = ("boosting", "forest", "extra_trees", "mlp", "svm")
+"""Families of which one or the other is the best on nearly every table, the likeliest first."""
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A trial to be run.
@@ -109,6 +113,13 @@ class Standing:
             and (len(one.folds) >= folds or (isinstance(one, TrialRecord) and one.state != "complete"))
             for one in tried
         )
+
+    @property
+    def lacks_strong(self) -> bool:
+        """Whether strong families race and none of them has a score yet."""
+        scored = {one.family for one in self.history if one.score is not None}
+        strong = scored.union(self.arena.families).intersection(STRONG)
+        return bool(strong) and not strong & scored
 
     @property
     def tolerance(self) -> float:

@@ -3,7 +3,8 @@
 The recipe:
 
 1. *Screening.* The defaults of every family on one fold and a few thousand rows, cheapest family first. A family that
-   proves expensive or hopeless gets no second try.
+   proves expensive or hopeless gets no second default. One whose first fit was cut for lack of time is looked at once
+   more on fewer rows. Where time is scarce, a leading strong family is run in full before the others are looked at.
 2. *Promotion.* What came within a tolerance of the best is run in full, where its estimated cost fits the budget.
 3. *Local search.* Steps around the best parameters of the leading families, smaller after failures.
 4. *Polish.* Near the end the best boosting model once more with a third of its learning rate.
@@ -15,13 +16,20 @@ from dataclasses import replace
 import numpy as np
 
 from tiltyard.training.problem import TrialRecord
-from tiltyard.training.proposal import Proposal, Sampler, Standing, turned, usual_folds
+from tiltyard.training.proposal import STRONG, Proposal, Sampler, Standing, turned, usual_folds
 from tiltyard.training.space import Scalar, neighbour, sample
 from tiltyard.training.tree_families import LEAST_RATE
 
 SCREENING_ROWS = 4000
 EXPENSIVE = 0.08
 """Share of the time left that the first fit of a family may take, for the family to get a second one."""
+
+RETRY_SHARE, RETRY_ROWS = 0.25, 400
+"""Share of the rows, and rows at least, of the second look at a family whose first was cut for lack of time."""
+
+SCARCE = 5.0
+"""Full fits of the leader that fit into the time left when it is too scarce to look at other families first."""
+
 POLISH = (3.0, 1.8)
 """What the learning rate is divided by in the end; the second when the first would take too long."""
 
@@ -49,8 +57,11 @@ class Race(Sampler):
         """Return the next step of the recipe."""
         return (
             self._polish(standing, early=False)
+            or self._secure(standing)
+            or (self._retry(standing) if standing.lacks_strong else None)
             or self._screen(standing)
             or self._promote(standing)
+            or self._retry(standing)
             or self._step(standing)
             or self._polish(standing, early=True)
         )
@@ -67,6 +78,32 @@ class Race(Sampler):
                 if turn == 0 or _deserves_another(standing, name):
                     return Proposal(name, options[turn], (0,), rows, screening=True)
         return None
+
+    def _retry(self, standing: Standing) -> Proposal | None:
+        """Return a second look, on fewer rows, at a family whose first was cut for lack of time."""
+        arena = standing.arena
+        rows = max(RETRY_ROWS, round(RETRY_SHARE * min(arena.facts.rows, SCREENING_ROWS)))
+        for name in sorted(arena.families, key=lambda one: STRONG.index(one) if one in STRONG else len(STRONG)):
+            looks = [one for one in standing.history if one.family == name]
+            running = any(one.family == name for one in standing.running)
+            if not running and len(looks) == 1 and looks[0].screening and looks[0].was_cut:
+                return Proposal(name, dict(looks[0].parameters), (0,), rows, screening=True)
+        return None
+
+    def _secure(self, standing: Standing) -> Proposal | None:
+        """Return the leader of the first looks in full, when it is strong and the time for that runs out."""
+        screened = standing.ranked(screening=True)
+        if standing.left is None or not screened or screened[0].family not in STRONG:
+            return None
+        best = screened[0]
+        cost = standing.seconds(best.family, best.parameters) or math.inf
+        full = {one.family for one in standing.history if not one.screening}
+        full |= {one.family for one in standing.running if not one.screening}
+        if best.family in full or standing.left > SCARCE * cost:
+            return None
+        if not _affordable(standing, best.family, best.parameters, share=DARING):
+            return None
+        return self._full(standing, best.family, dict(best.parameters), standing.tolerance)
 
     def _promote(self, standing: Standing) -> Proposal | None:
         """Return the best trial that deserves all rows and folds and has not had them."""
@@ -201,6 +238,8 @@ def _folds_in_use(standing: Standing) -> int:
         return usual_folds(arena.facts.rows, arena.folds)
     before = [len(one.folds) for one in standing.ranked(screening=False)]
     before += [len(one.folds) for one in standing.running if not one.screening]
+    if standing.lacks_strong:
+        return max(1, *before)
     best = (standing.ranked(screening=False) or standing.ranked(screening=True))[0]
     cost = standing.seconds(best.family, best.parameters) or math.inf
     allowed = int(standing.left * arena.workers / (FULL_TRIALS * cost))

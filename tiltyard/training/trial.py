@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Trial:
         started: Which folds have been handed out.
         outcomes: What has come back, by fold.
         given_up: Whether no more folds are run.
+        out_of_time: Whether that is for lack of time alone.
     """
 
     number: int
@@ -29,6 +31,7 @@ class Trial:
     started: set[int] = field(default_factory=set)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     given_up: bool = False
+    out_of_time: bool = False
 
     @property
     def failed(self) -> bool:
@@ -40,6 +43,11 @@ class Trial:
         """Whether nothing is left to run or to wait for."""
         waiting = self.started - set(self.outcomes)
         return not waiting and (self.given_up or self.failed or set(self.proposal.folds) <= self.started)
+
+    def cut(self) -> None:
+        """Run no more folds, for lack of time."""
+        self.out_of_time |= not self.given_up
+        self.given_up = True
 
     def next_job(self) -> Job | None:
         """Return the next fold to run, or None when there is none (yet): a trial goes on after each good fold."""
@@ -101,12 +109,11 @@ class Trial:
         scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
         iterations = [outcome.iterations for outcome in outcomes if outcome.iterations is not None]
         errors = [outcome.error for outcome in self.outcomes.values() if outcome.error]
-        complete = set(folds) == set(self.proposal.folds)
         return TrialRecord(
             number=self.number,
             family=self.proposal.family,
             parameters=self.proposal.parameters,
-            state="failed" if errors else "complete" if complete else "pruned",
+            state=self._state(folds, errors),
             screening=self.proposal.screening,
             score=float(np.mean(scores)) if scores and not errors else None,
             fold_scores=scores,
@@ -118,3 +125,13 @@ class Trial:
             finished=finished,
             error=errors[0] if errors else "",
         )
+
+    def _state(
+        self, folds: Sequence[int], errors: Sequence[str]
+    ) -> Literal["complete", "pruned", "unfinished", "failed"]:
+        """Return how the trial ended."""
+        if errors:
+            return "failed"
+        if set(folds) == set(self.proposal.folds):
+            return "complete"
+        return "unfinished" if self.out_of_time else "pruned"

@@ -4,7 +4,8 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,11 @@ LARGE_ROWS, LARGE_FOLDS = 200_000, 2
 CHEAP = ("dummy", "linear", "tree")
 """Families that are fitted here while the workers start; they take a fraction of a second on a screening's rows."""
 
-UNKNOWN_SHARE = 0.12
-"""Share of the time left that the first fit of a family may take."""
+UNKNOWN_SHARE, UNKNOWN_LEAST = 0.12, 1.0
+"""Share of the time left, and seconds, that a fit of a family of unknown cost may take."""
+
+FIRST_SHARE, FIRST_LEAST = 0.25, 2.5
+"""The same while no strong family has a score: without one, the time that is saved is good for nothing."""
 
 
 def search(
@@ -62,22 +66,29 @@ def search(
     if len(problem.y) >= LARGE_ROWS:
         problem = replace(problem, folds=problem.folds[:LARGE_FOLDS])
     families = {family.name: family for family in racing_families(settings, problem)}
-    workers = settings.workers or _cores()
     facts = facts_of(problem, min(len(train) for train, _ in problem.folds))
+    workers = settings.workers or _cores()
     arena = Arena(families, facts, len(problem.folds), problem.metric, settings.trials, workers)
-    arrays = folder / "arrays"
-    with locked(folder):
+    with locked(folder), _crew(folder / "arrays", workers) as crew:
         journal = Journal(folder, study_name(problem, settings), problem.metric, list(families))
         run = _Run(arena, settings, journal, started, on_progress)
         budget = f"{settings.wall_seconds} s, {settings.trials} trials"
         if journal.finished != budget and (run.left is None or run.left > 0):
-            try:
-                with Crew(Bench.write(problem, arrays), workers) as crew:
-                    run.work(crew)
-            finally:
-                shutil.rmtree(arrays, ignore_errors=True)
+            bench = Bench.write(problem, folder / "arrays")
+            crew.equip(bench)
+            run.work(crew, bench)
             journal.finish(budget)
         return run.result()
+
+
+@contextmanager
+def _crew(folder: Path, workers: int) -> Iterator[Crew]:
+    """Start the workers, so that they import what they need while all else is prepared; clean up behind them."""
+    try:
+        with Crew(folder, workers) as crew:
+            yield crew
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:
@@ -123,9 +134,13 @@ class _Run:
         """Seconds left; None when only trials are counted."""
         return None if self.seconds_limit is None else self.seconds_limit - self.seconds
 
-    def work(self, crew: Crew) -> None:
-        """Run trials until the budget is used up or there is nothing more to try."""
-        self._begin(crew)
+    def work(self, crew: Crew, bench: Bench) -> None:
+        """Run trials until the budget is used up or there is nothing more to try.
+
+        What an earlier run had no time for is tried anew.
+        """
+        self.records = {number: one for number, one in self.records.items() if not one.was_cut}
+        self._begin(crew, bench)
         while self.left is None or self.left > 0:
             self._hand_out(crew)
             if not crew.running:
@@ -136,11 +151,12 @@ class _Run:
             self._stop_runaways(crew)
             self._tell()
         for trial in list(self.live.values()):
-            if trial.outcomes and not trial.failed:
+            trial.cut()
+            if not trial.failed and (trial.outcomes or (trial.started and trial.proposal.screening)):
                 self._finish(trial)
         self._ended = self.seconds
 
-    def _begin(self, crew: Crew) -> None:
+    def _begin(self, crew: Crew, bench: Bench) -> None:
         """Wait for the workers; when time is limited, use the wait for what is cheap.
 
         So there is an answer even where the machine is too busy to start the workers in time.
@@ -152,7 +168,7 @@ class _Run:
                 break
             self.live[job.trial].started.add(job.fold)
             with threadpool_limits(1):
-                self._take(crew.bench.run(job))
+                self._take(bench.run(job))
             self._tell()
         crew.wait_ready(None if self.left is None else max(0.0, self.left))
 
@@ -171,8 +187,15 @@ class _Run:
             trials=trials,
             seconds=seconds,
             resumed=self.resumed,
-            sentence=summary(best, trials, self.arena.metric, seconds),
+            sentence=summary(best, trials, self.arena.metric, seconds, self._late(trials)),
         )
+
+    def _late(self, trials: tuple[TrialRecord, ...]) -> list[str]:
+        """Return the families that could not be scored in the time."""
+        if self.seconds_limit is None or (self.arena.trials is not None and len(trials) >= self.arena.trials):
+            return []
+        settled = {one.family for one in trials if one.score is not None or one.state == "failed"}
+        return [name for name in self.arena.families if name not in settled]
 
     def _hand_out(self, crew: Crew) -> None:
         """Give every idle worker something to do, as long as there is something."""
@@ -189,7 +212,8 @@ class _Run:
             job = trial.next_job()
             if job is not None and self._fits(job):
                 return job
-            trial.given_up |= job is not None
+            if job is not None:
+                trial.cut()
             if trial.is_done:
                 self._finish(trial)
         while (trial_or_none := self._propose()) is not None:
@@ -208,8 +232,13 @@ class _Run:
         """Return after how many seconds a fit is taken for a runaway."""
         if self.left is None:
             return float("inf")
-        cost = self._standing().seconds(job.family, job.parameters, job.rows)
-        return RUNAWAY * cost + 2.0 if cost is not None else UNKNOWN_SHARE * self.left
+        standing = self._standing()
+        cost = standing.seconds(job.family, job.parameters, job.rows)
+        if cost is not None:
+            return RUNAWAY * cost + 2.0
+        if standing.lacks_strong:
+            return max(FIRST_SHARE * self.left, FIRST_LEAST)
+        return max(UNKNOWN_SHARE * self.left, UNKNOWN_LEAST)
 
     def _propose(self) -> Trial | None:
         """Start the next trial, when there is one to start."""
@@ -273,7 +302,7 @@ class _Run:
                 crew.replace(slot)
                 trial = self.live[job.trial]
                 trial.started.discard(job.fold)
-                trial.given_up = True
+                trial.cut()
                 if trial.is_done:
                     self._finish(trial)
 
