@@ -5,6 +5,7 @@ and exits with its `exit_code`, the model server answers with its `http_status`.
 """
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -32,7 +33,8 @@ class TiltyardError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{sentence}. {self.cure}".rstrip() if self.cure else f"{sentence}."
+        stop = "" if sentence.endswith("?") else "."
+        return f"{sentence}{stop} {self.cure}".rstrip()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.cure)
@@ -124,8 +126,29 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         'Allowed: data, gates.'
     """
     allowed = sorted(known)
+    if not allowed:
+        return "There is none to choose from."
     near = near_miss(word, allowed)
-    return f"Allowed: {', '.join(allowed)}." if near is None else f"Did you mean `{near}`?"
+    if near is None:
+        return f"Allowed: {', '.join(allowed)}."
+    return f"Did you mean `{near}`{LOOK_ALIKE if look_alike(word, near) else ''}?"
+
+
+LOOK_ALIKE = ", which looks the same and is written with other Unicode characters"
+
+
+def look_alike(one: str, other: str) -> bool:
+    r"""Whether two words differ only in how Unicode writes the same letters.
+
+    Example:
+        >>> look_alike("\u00e9", "e\u0301"), look_alike("e", "e")
+        (True, False)
+    """
+    return one != other and _same_letters(one) == _same_letters(other)
+
+
+def _same_letters(word: str) -> str:
+    return unicodedata.normalize("NFKC", word)
 
 
 def near_miss(word: str, known: Iterable[str]) -> str | None:
@@ -139,6 +162,6 @@ def near_miss(word: str, known: Iterable[str]) -> str | None:
         >>> near_miss("y", ["X", "Y"])
         'Y'
     """
-    by_folded = {name.casefold(): name for name in sorted(known, reverse=True)}
-    near = difflib.get_close_matches(word.casefold(), sorted(by_folded), n=1)
+    by_folded = {_same_letters(name).casefold(): name for name in sorted(known, reverse=True)}
+    near = difflib.get_close_matches(_same_letters(word).casefold(), sorted(by_folded), n=1)
     return by_folded[near[0]] if near else None

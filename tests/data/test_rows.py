@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -34,6 +35,22 @@ def test_rows_become_arrays_with_notes() -> None:
     np.testing.assert_array_equal(typed.columns["since"], np.array(["NaT", "2026-01-01"], dtype="datetime64[us]"))
     assert typed.unknown_levels == {"plan": [0]}
     assert typed.unexpected == ("zip",)
+
+
+def test_numbers_outside_the_range_are_noticed() -> None:
+    changes = {"age": {"minimum": 19.0, "maximum": 75.0, "nullable": True}, "y": {"minimum": 0.0}}
+    columns = tuple(column.model_copy(update=changes.get(column.name, {})) for column in CONTRACT.columns)
+    ages = [19, 75, 18, None, 76, -(2**60)]
+    typed = rows_to_columns([{"age": age} for age in ages], CONTRACT.model_copy(update={"columns": columns}))
+    assert typed.outside == {"age": [2, 4, 5]}
+    assert rows_to_columns([{"age": 1000}], CONTRACT).outside == {}
+
+
+def test_a_key_that_only_looks_like_a_column_is_named_so() -> None:
+    name = CONTRACT.columns[0].model_copy(update={"name": "Größe"})
+    contract = CONTRACT.model_copy(update={"columns": (name, *CONTRACT.columns[1:])})
+    with pytest.raises(DataError, match="`Größe`, which looks the same"):
+        rows_to_columns([{unicodedata.normalize("NFD", "Größe"): 1}], contract)
 
 
 @pytest.mark.parametrize(

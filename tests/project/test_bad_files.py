@@ -32,6 +32,21 @@ BAD = [
     ),
     ("data", "{source: a.csv, target: y, protect: {a: {coarsen: week}}}", "it takes a number or year or month or day"),
     ("data", "{source: a.csv, target: y, protect: {a: {corsen: 1}}}", "`corsen` is not a key of `data.protect.a`; did"),
+    ("data", "{source: '', target: y}", "`data.source`: the path is empty; name a file"),
+    ("data", f"{{source: {'c' * 5000}, target: y}}", "the path has 5000 characters, more than"),
+    ("data", '{source: a.csv, target: y, contract: "c\\0.yaml"}', "`data.contract`: the path holds a null character"),
+    ("data", "{source: {kind: csv, path: a, decimal: ',', thousands: ','}, target: y}", "are both `,`"),
+    ("split", "{seed: -1}", "`split.seed: -1` must be greater than or equal to 0 (another seed, other parts)"),
+    ("search", "{seed: 4294967296}", "`search.seed: 4294967296` must be less than or equal to 4294967295"),
+    ("search", "{metric: auc}", "is not a metric of a binary task. Did you mean `roc_auc`?"),
+    ("search", "{threshold: {false_positive: 0, false_negative: 0}}", "the costs of `threshold` decide nothing"),
+    (
+        "search",
+        "{threshold: {false_positive: 1, false_negative: 1, true_positive: 2}}",
+        "`true_positive` costs more than `false_negative`",
+    ),
+    ("gates", "{floors: {roc_auc: 3}}", "`roc_auc: 3` is no ROC-AUC, which is from 0 to 1"),
+    ("gates", "{floors: {log_loss: -0.1}}", "`log_loss: -0.1` is no Log loss, which is 0 or more"),
     ("split", "3", "`split: 3` must hold keys of its own, such as `method`"),
     ("split", "{test: 1.5}", "`split.test: 1.5` must be less than 1 (share of rows that judge)"),
     ("split", "{test: 0.7, validation: 0.3}", "must leave a tenth of the rows to train"),
@@ -68,6 +83,8 @@ def test_a_bad_key_gets_one_sentence_with_the_cure(tmp_path: Path, key: str, val
     assert str(file) in message
     assert "\n" not in message
     assert message.count("; ") <= 2
+    assert "?." not in message
+    assert ".." not in message
 
 
 def test_every_problem_is_said_at_once(tmp_path: Path) -> None:

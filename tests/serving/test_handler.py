@@ -55,11 +55,35 @@ def test_a_new_level_and_an_unknown_column_are_noted(served: Served) -> None:
     assert SECRET not in json.dumps(answer)
 
 
+def test_a_number_outside_the_range_is_noted(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = served.slots["churn"].runtime.contract
+    ranges = {"age": {"minimum": 19.0, "maximum": 75.0}, "visits": {"maximum": 4.5}}
+    columns = tuple(column.model_copy(update=ranges.get(column.name, {})) for column in contract.columns)
+    monkeypatch.setattr(served.slots["churn"].runtime, "contract", contract.model_copy(update={"columns": columns}))
+    rows = [ROW, {**ROW, "age": 18.5}, {**ROW, "age": 75, "visits": 5}, {**ROW, "age": 1e6, "visits": None}]
+    status, answer = post(served, {"rows": rows})
+    assert status == 200
+    assert answer["notes"] == [
+        {"column": "age", "rows": [1, 3], "note": "outside 19 to 75, the range in training"},
+        {"column": "visits", "rows": [2], "note": "above 4.5, the range in training"},
+    ]
+
+
 BAD: list[tuple[bytes, int, str]] = [
     (b"", 400, "not valid JSON"),
     (b"{", 400, "not valid JSON"),
     (b'{"rows": [{"age": 1}]} x', 400, "trailing"),
     (b'{"rows": [{"age": NaN}]}', 400, "null for a missing value"),
+    (b'{"rows": [{"age": -Infinity}]}', 400, "null for a missing value"),
+    (b'{"rows": [{"age": Infinity}]}', 400, "null for a missing value"),
+    (b'{"rows": [{"age": nan}]}', 400, "null for a missing value"),
+    (b'{"rows": [{age: 1}]}', 400, 'Send {"rows"'),
+    (b"{'rows': []}", 400, 'Send {"rows"'),
+    (b"<rows><age>1</age></rows>", 400, 'is XML or HTML, not JSON  Send {"rows"'),
+    ('{"rows": [{"age": 1}]}'.encode("utf-16"), 400, "Encode the JSON as UTF-8"),
+    ('{"rows": [{"age": 1}]}'.encode("utf-16-le"), 400, "Encode the JSON as UTF-8"),
+    ('{"rows": [{"age": 1}]}'.encode("utf-16-be"), 400, "Encode the JSON as UTF-8"),
+    ('{"rows": [{"age": 1}]}'.encode("utf-8-sig"), 400, "Encode the JSON as UTF-8"),
     (b'{"rows": [{"age": "\xff"}]}', 400, "UTF-8"),
     (b'{"rows": [{"age": 1, "plan": "\\ud800"}]}', 400, "not valid JSON"),
     (b'{"rows": [{"age": 1e999}]}', 400, "$.rows[0]"),

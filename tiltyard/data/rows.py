@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protection import Change, changes_of, raw_column
 from tiltyard.data.values import TextRules, Value, convert, cure_for, expected, rules_of
-from tiltyard.errors import DataError, near_miss
+from tiltyard.errors import LOOK_ALIKE, DataError, look_alike, near_miss
 
 MOST_COMPARED = 1000
 """Keys that are looked at for a misspelt column; a request may have any number of them."""
 
 LONGEST_COMPARED = 100
 """Letters of a key beyond which it is no misspelt column."""
+
+_RANGED = frozenset({Kind.NUMBER, Kind.INTEGER})
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class TypedRows:
             text as object of `str | None`; time as datetime64[us] with NaT.
         unknown_levels: Category column → row numbers (from 0) whose level the contract does not know.
         unexpected: Keys of the rows that the contract does not know, sorted.
+        outside: Number or integer column → row numbers whose value is outside the contract's range.
     """
 
     columns: dict[str, NDArray[Any]]
     unknown_levels: dict[str, list[int]] = field(default_factory=dict)
     unexpected: tuple[str, ...] = ()
+    outside: dict[str, list[int]] = field(default_factory=dict)
 
 
 def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, key: str | None = None) -> TypedRows:
@@ -56,12 +60,13 @@ def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, ke
         DataError: A value is of the wrong kind, missing where the contract does not allow it, or of a new level
             where the contract refuses those; names row (from 0) and column.
     """
-    rules, changes = rules_of(contract), changes_of(contract, contract.features, key)
+    features = contract.features
+    rules, changes = rules_of(contract), changes_of(contract, features, key)
     names = _names(tuple(column.name for column in contract.columns))
     unexpected = sorted({str(key) for row in rows for key in row if key not in names})
     columns: dict[str, NDArray[Any]] = {}
     unknown: dict[str, list[int]] = {}
-    for column in contract.features:
+    for column in features:
         change = changes.get(column.name)
         values = [_value(column, row, number, rules, change) for number, row in enumerate(rows)]
         if not column.nullable and None in values:
@@ -69,7 +74,8 @@ def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, ke
         columns[column.name] = column_array(column.kind, values)
         if column.kind is Kind.CATEGORY and (new := _new_levels(column, values)):
             unknown[column.name] = new
-    return TypedRows(columns=columns, unknown_levels=unknown, unexpected=tuple(unexpected))
+    outside = _outside(features, columns)
+    return TypedRows(columns=columns, unknown_levels=unknown, unexpected=tuple(unexpected), outside=outside)
 
 
 def array_to_rows(features: Sequence[object], contract: Contract) -> list[dict[str, object]]:
@@ -124,7 +130,8 @@ def _missing(column: Column, rows: Sequence[Mapping[str, object]], number: int, 
     sent = (name for name in unexpected if len(name) <= LONGEST_COMPARED and name in rows[number])
     near = near_miss(column.name, islice(sent, MOST_COMPARED))
     if near is not None:
-        cure = f"`{near}` was sent, and is probably meant to be `{column.name}`."
+        same = LOOK_ALIKE if look_alike(near, column.name) else ""
+        cure = f"`{near}` was sent, and is probably meant to be `{column.name}`{same}."
     return DataError(f"there is no `{column.name}`", where=f"row {number}", cure=cure)
 
 
@@ -139,6 +146,29 @@ def _new_levels(column: Column, values: Sequence[Value]) -> list[int]:
             cure="Give a known level, or set `new_levels: other` in the contract.",
         )
     return new
+
+
+def _outside(features: Sequence[Column], columns: Mapping[str, NDArray[Any]]) -> dict[str, list[int]]:
+    """Return the row numbers with a number outside its column's range; a missing one is not.
+
+    All columns are compared at once, since a request often has one row and many columns.
+    """
+    ranged = [
+        column
+        for column in features
+        if (column.minimum is not None or column.maximum is not None) and column.kind in _RANGED
+    ]
+    if not ranged:
+        return {}
+    values = np.concatenate([columns[column.name] for column in ranged]).reshape(len(ranged), -1)
+    low = np.array([[-np.inf if column.minimum is None else column.minimum] for column in ranged])
+    high = np.array([[np.inf if column.maximum is None else column.maximum] for column in ranged])
+    outside = (values < low) | (values > high)
+    if not outside.any():
+        return {}
+    return {
+        ranged[index].name: np.flatnonzero(outside[index]).tolist() for index in np.flatnonzero(outside.any(axis=1))
+    }
 
 
 @lru_cache(maxsize=1024)

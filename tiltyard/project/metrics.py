@@ -4,8 +4,12 @@ Only names live here, because the project file is checked against them; the form
 `tiltyard.evaluation.metrics`.
 """
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tiltyard.errors import did_you_mean
 
 
 class Task(StrEnum):
@@ -33,6 +37,8 @@ class Metric:
         default_margin: Largest loss accepted in non-inferiority mode, in the metric's units; for metrics in
             the target's units (`relative`) as a share of the champion's value.
         relative: Whether the margin is relative, because the metric is in the target's units.
+        least: Least value there is.
+        most: Largest value there is.
     """
 
     name: str
@@ -41,6 +47,15 @@ class Metric:
     greater_is_better: bool
     default_margin: float
     relative: bool = False
+    least: float = 0.0
+    most: float = 1.0
+
+    @property
+    def range(self) -> str:
+        """The values there are, in words."""
+        if math.isinf(self.least):
+            return f"at most {self.most:g}"
+        return f"{self.least:g} or more" if math.isinf(self.most) else f"from {self.least:g} to {self.most:g}"
 
 
 _CLASSES = frozenset({Task.BINARY, Task.MULTICLASS})
@@ -56,13 +71,13 @@ METRICS: dict[str, Metric] = {
         Metric("f1", "F1", _CLASSES, greater_is_better=True, default_margin=0.02),
         Metric("roc_auc", "ROC-AUC", _CLASSES, greater_is_better=True, default_margin=0.01),
         Metric("pr_auc", "PR-AUC", _BINARY, greater_is_better=True, default_margin=0.02),
-        Metric("log_loss", "Log loss", _CLASSES, greater_is_better=False, default_margin=0.01),
-        Metric("brier", "Brier score", _CLASSES, greater_is_better=False, default_margin=0.005),
+        Metric("log_loss", "Log loss", _CLASSES, greater_is_better=False, default_margin=0.01, most=math.inf),
+        Metric("brier", "Brier score", _CLASSES, greater_is_better=False, default_margin=0.005, most=2.0),
         Metric("ece", "Expected calibration error", _CLASSES, greater_is_better=False, default_margin=0.02),
-        Metric("rmse", "RMSE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True),
-        Metric("mae", "MAE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True),
-        Metric("r2", "R²", _VALUES, greater_is_better=True, default_margin=0.01),
-        Metric("mape", "MAPE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True),
+        Metric("rmse", "RMSE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True, most=math.inf),
+        Metric("mae", "MAE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True, most=math.inf),
+        Metric("r2", "R²", _VALUES, greater_is_better=True, default_margin=0.01, least=-math.inf),
+        Metric("mape", "MAPE", _VALUES, greater_is_better=False, default_margin=0.02, relative=True, most=math.inf),
     )
 }
 
@@ -76,3 +91,29 @@ DEFAULT_METRIC: dict[Task, str] = {
 def metrics_of(task: Task) -> tuple[Metric, ...]:
     """Return the metrics defined for a task, in the order people read them."""
     return tuple(metric for metric in METRICS.values() if task in metric.tasks)
+
+
+_OTHER_NAMES = {
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "roc": "roc_auc",
+    "acc": "accuracy",
+    "average_precision": "pr_auc",
+    "cross_entropy": "log_loss",
+    "mse": "rmse",
+}
+
+
+def suggest_metric(name: str, known: Collection[str]) -> str:
+    """Return a sentence that suggests the metric that was probably meant, or lists what is allowed.
+
+    Args:
+        name: What was given.
+        known: Names of the metrics that are allowed.
+
+    Example:
+        >>> suggest_metric("AUC", METRICS)
+        'Did you mean `roc_auc`?'
+    """
+    usual = _OTHER_NAMES.get(name.casefold(), "")
+    return did_you_mean(usual if usual in known else name, known)

@@ -2,13 +2,30 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tiltyard.errors import did_you_mean
-from tiltyard.project.metrics import DEFAULT_METRIC, METRICS, Task, metrics_of
+from tiltyard.project.metrics import DEFAULT_METRIC, METRICS, Task, metrics_of, suggest_metric
 
 Scalar = str | int | float | bool
 Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+_LONGEST_PATH = 4096
+
+
+def _possible_path(path: str) -> str:
+    """Refuse a path that no file can have."""
+    if not path.strip():
+        raise ValueError("the path is empty; name a file")
+    if "\0" in path:
+        raise ValueError("the path holds a null character, which no file's name can")
+    if len(path) > _LONGEST_PATH:
+        raise ValueError(f"the path has {len(path)} characters, more than the {_LONGEST_PATH} that a path can have")
+    return path
+
+
+PathText = Annotated[str, AfterValidator(_possible_path)]
 
 
 class Section(BaseModel):
@@ -30,7 +47,7 @@ class CsvSource(Section):
     """CSV files; dialect, encoding and number format are recognised unless given here."""
 
     kind: Literal["csv"] = "csv"
-    path: str
+    path: PathText
     """A file, folder, glob or `s3://bucket/key` (glob allowed), relative to the project file; `.gz` too."""
     delimiter: str | None = None
     """Column separator; recognised when left out."""
@@ -43,12 +60,18 @@ class CsvSource(Section):
     skip_rows: Annotated[int, Field(ge=0)] | None = None
     """Lines before the header; recognised when left out."""
 
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"`decimal` and `thousands` are both `{self.decimal}`; a number could not be read")
+        return self
+
 
 class ParquetSource(Section):
     """Parquet files."""
 
     kind: Literal["parquet"] = "parquet"
-    path: str
+    path: PathText
     """A file, folder, glob or `s3://bucket/key` (glob allowed), relative to the project file."""
 
 
@@ -100,7 +123,7 @@ class DataSection(Section):
     """Where the rows come from; a plain string is a path, its kind told by the ending."""
     target: str
     """The column to predict."""
-    contract: str = "contract.yaml"
+    contract: PathText = "contract.yaml"
     """File of the data contract, relative to the project file."""
     time: str | None = None
     """Column that says when a row became known."""
@@ -149,7 +172,7 @@ class SplitSection(Section):
     """Share of rows that choose the threshold, and score trials where folds are off."""
     calibration: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rows that calibrate probabilities; 0.1 is taken when calibration is wanted and this is 0."""
-    seed: int = 42
+    seed: Seed = 42
     """Another seed, other parts."""
 
     @model_validator(mode="after")
@@ -213,7 +236,7 @@ class SearchSection(Section):
     """Recalibrate probabilities on rows held out for it (Platt 1999)."""
     threshold: Literal["accuracy", "f1", "precision", "recall"] | Costs | None = None
     """What the decision threshold is chosen for, on validation (binary only); 0.5 when left out."""
-    seed: int = 42
+    seed: Seed = 42
     """Same data, configuration and seed: same model, when `trials` alone limits the search."""
 
     @field_validator("families")
@@ -223,6 +246,21 @@ class SearchSection(Section):
             if family not in FAMILIES:
                 raise ValueError(f"`{family}` is not a family. {did_you_mean(family, FAMILIES)}")
         return families
+
+    @field_validator("threshold")
+    @classmethod
+    def _costs_decide(cls, threshold: str | Costs | None) -> str | Costs | None:
+        if not isinstance(threshold, Costs):
+            return threshold
+        pairs = (("true_positive", "false_negative"), ("true_negative", "false_positive"))
+        for right, wrong in pairs:
+            if getattr(threshold, right) > getattr(threshold, wrong):
+                raise ValueError(
+                    f"`{right}` costs more than `{wrong}`; a right answer must not cost more than a wrong one"
+                )
+        if all(getattr(threshold, right) == getattr(threshold, wrong) for right, wrong in pairs):
+            raise ValueError("the costs of `threshold` decide nothing; a wrong answer must cost more than a right one")
+        return threshold
 
     @property
     def wall_seconds(self) -> float | None:
@@ -257,9 +295,12 @@ class GatesSection(Section):
     @field_validator("floors")
     @classmethod
     def _known(cls, floors: dict[str, float]) -> dict[str, float]:
-        for name in floors:
+        for name, floor in floors.items():
             if name not in METRICS:
-                raise ValueError(f"`{name}` is not a metric. {did_you_mean(name, METRICS)}")
+                raise ValueError(f"`{name}` is not a metric. {suggest_metric(name, METRICS)}")
+            metric = METRICS[name]
+            if not metric.least <= floor <= metric.most:
+                raise ValueError(f"`{name}: {floor:g}` is no {metric.title}, which is {metric.range}")
         return floors
 
 
@@ -298,7 +339,7 @@ class Project(Section):
         for key, name in asked:
             if name is not None and name not in known:
                 raise ValueError(
-                    f"`{key}: {name}` is not a metric of a {self.task.kind} task. {did_you_mean(name, known)}"
+                    f"`{key}: {name}` is not a metric of a {self.task.kind} task. {suggest_metric(name, known)}"
                 )
         return self
 

@@ -3,6 +3,7 @@
 What the values are is not looked at here: `tiltyard.data.rows` types them by the contract and names row and column.
 """
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +14,12 @@ from tiltyard.data.contract import Contract
 from tiltyard.data.rows import array_to_rows
 from tiltyard.serving.answers import RequestError, shorten
 
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _EXAMPLE = 'Send {"rows": [{"column": value}]} or {"features": [value, …]}.'
 _NO_NAN = "Write null for a missing value: NaN and Infinity are no JSON."
+_UTF_8 = "Encode the JSON as UTF-8, without a byte order mark."
+_BYTE = re.compile(r"\(byte (?P<at>[0-9]+)\)")
+_NO_NUMBER = re.compile(rb"(?<![\w\"])(?:nan|inf)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<what>.*) - at `(?P<where>.*)`")
 
 
@@ -57,11 +62,11 @@ def decode_rows(body: bytes, contract: Contract, most_rows: int) -> Sequence[Map
     except RecursionError:
         raise RequestError("the JSON is nested too deeply", cure="A row is flat: column name → value.") from None
     except UnicodeDecodeError:
-        raise RequestError("the body is not UTF-8", cure="Encode the JSON as UTF-8.") from None
+        raise RequestError("the body is not UTF-8", cure=_UTF_8) from None
     except msgspec.ValidationError as error:
         raise _misshapen(str(error)) from None
     except msgspec.DecodeError as error:
-        raise _malformed(str(error)) from None
+        raise _malformed(str(error), body) from None
     rows = _rows_of(request, contract, most_rows)
     if not rows:
         raise RequestError("there are no rows", cure=_EXAMPLE)
@@ -96,9 +101,15 @@ def _misshapen(message: str) -> RequestError:
     return RequestError(f"the body is not a prediction request: {_lower(what)}", where=where, cure=_EXAMPLE)
 
 
-def _malformed(message: str) -> RequestError:
+def _malformed(message: str, body: bytes) -> RequestError:
     """Explain a body that is not JSON; msgspec's sentences hold a position and no values."""
-    cure = _NO_NAN if "invalid character" in message else _EXAMPLE
+    if body.startswith(_MARKS) or b"\0" in body[:4]:
+        return RequestError("the body is not plain UTF-8", cure=_UTF_8)
+    if body.lstrip().startswith(b"<"):
+        return RequestError("the body is XML or HTML, not JSON", cure=_EXAMPLE)
+    found = _BYTE.search(message)
+    at = int(found["at"]) if found else len(body)
+    cure = _NO_NAN if _NO_NUMBER.search(body[max(at - 6, 0) : at + 4]) else _EXAMPLE
     return RequestError(f"the body is not valid JSON: {_lower(message)}", cure=cure)
 
 

@@ -14,8 +14,9 @@ A prediction is answered with
 
 one entry of `predictions` a row, in the order of the rows. `prediction` is the class with the type it has in the
 contract, and the keys of `probabilities` are the classes as text; for a regression an entry is `{"prediction": 12.5}`.
-`notes` names what was answered and deserves a look: levels never seen in training, columns the model does not know.
-Row numbers count from 0. Every error has the shape of `tiltyard.serving.answers`.
+`notes` names what was answered and deserves a look: levels never seen in training, numbers outside the contract's range
+(`"outside 19 to 75, the range in training"`), columns the model does not know. Row numbers count from 0.
+Every error has the shape of `tiltyard.serving.answers`.
 """
 
 from collections.abc import Callable
@@ -182,6 +183,12 @@ def _notes(slot: Slot, typed: TypedRows) -> list[dict[str, Any]]:
         {"column": column, "rows": rows, "note": "a level never seen in training, answered as unknown"}
         for column, rows in typed.unknown_levels.items()
     ]
+    if typed.outside:
+        known = {column.name: column for column in slot.runtime.contract.features}
+        notes += [
+            {"column": column, "rows": rows, "note": f"{_outside(known[column])}, the range in training"}
+            for column, rows in typed.outside.items()
+        ]
     if not typed.unexpected:
         return notes
     names = [column.name for column in slot.runtime.contract.features]
@@ -190,6 +197,15 @@ def _notes(slot: Slot, typed: TypedRows) -> list[dict[str, Any]]:
         near = f" {hint}" if hint.startswith("Did") else ""
         notes.append({"column": shorten(column, 60), "rows": [], "note": f"not a feature of the model: ignored.{near}"})
     return notes
+
+
+def _outside(column: Column) -> str:
+    """Name the range that a value is outside of."""
+    low, high = (None if bound is None else format(bound, ".15g") for bound in (column.minimum, column.maximum))
+    coarse = "" if column.protection is None else " once made coarser"
+    if low is None:
+        return f"above {high}{coarse}"
+    return f"below {low}{coarse}" if high is None else f"outside {low} to {high}{coarse}"
 
 
 def _live(_: Served) -> Answer:
