@@ -139,7 +139,20 @@ WRONG = [
     (["Customer Churn.csv", "--target", "churned", "--positive", "maybe"], 3, "`maybe` is not a class of the target"),
     (["Customer Churn.csv", "--target", "churned", "--task", "regresion"], 2, "Invalid value for '--task'"),
     (["Customer Churn.csv", "--target", "churned", "--split", "parts"], 3, "Did you mean `part`?"),
-    (["Customer Churn.csv", "--target", "churned", "--split", "churned"], 2, "churned"),
+    *[
+        (
+            ["Customer Churn.csv", "--target", "churned", f"--{key}", "churned"],
+            2,
+            "`churned` is the target and cannot also",
+        )
+        for key in ("drop", "time", "group", "ids", "split")
+    ],
+    (["Customer Churn.csv", "--target", "churned", "--time", "plan"], 3, "`plan` is a category, which has no order"),
+    (["Customer Churn.csv", "--target", "churned", "--name", "Ünï!"], 2, "Give a name such as `uni`."),
+    (["Customer Churn.csv", "--target", "churned", "--name", "c" * 64], 2, "cannot be the name of a project"),
+    (["exports/*.csv", "--target", "churned"], 3, "no file matches. Check the pattern"),
+    (["c" * 5000, "--target", "churned"], 2, "a path of 5000 characters leads nowhere"),
+    (["c" * 500, "--target", "churned"], 3, "File name too long"),
     (["sklearn:irs", "--target", "target"], 2, "did you mean `iris`?"),
     (["postgresql://db/x", "--target", "y"], 2, "`postgresql://db/x` needs a query. Add --query"),
     (["postgresql://me:secret@db/x", "--query", "SELECT 1", "--target", "y"], 2, "holds a password"),

@@ -43,7 +43,9 @@ def test_a_number_that_could_not_be_read_is_refused(tmp_path: Path) -> None:
 def test_an_empty_contract_gets_its_own_cure(tmp_path: Path, content: str) -> None:
     file = tmp_path / "contract.yaml"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(ProjectError, match=r"holds no keys\. Its first line should be `task: …`; `tiltyard init` writes"):
+    with pytest.raises(
+        ProjectError, match=r"holds no keys\. Its first line should be `task: …`; `tiltyard init` writes"
+    ):
         load_contract(file)
 
 

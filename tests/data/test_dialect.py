@@ -125,6 +125,24 @@ def test_a_wrong_encoding_is_named_with_its_line(tmp_path: Path) -> None:
         read(file, encoding="klingon")
 
 
+@pytest.mark.parametrize(
+    "encoding", ["hex", "rot13", "idna", "undefined", "zlib", "base64", "utf\0-8", "", "x" * 5000, "../utf-8", "mbcs"]
+)
+def test_what_is_no_encoding_of_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"is no encoding of text\. Use utf-8") as caught:
+        recognise_encoding(tmp_path / "table.csv", encoding)
+    assert len(str(caught.value)) < 400
+    assert "\0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_missing_byte_order_mark_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "table.csv").write_bytes("a,b\n1,2\n".encode(f"{encoding}-le"))
+    with pytest.raises(DataError, match=f"line 1 cannot be decoded as {encoding}. .* say `{encoding}-le`"):
+        read(tmp_path / "table.csv", encoding=encoding)
+
+
 def test_what_the_user_says_is_not_guessed(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text("junk;with;these\na:b;c\n1:2;3\n4:5;6\n")

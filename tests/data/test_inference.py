@@ -16,7 +16,7 @@ from tiltyard.data.inference import Hints, Inference, infer, project_name
 from tiltyard.data.sources import read_source
 from tiltyard.data.usage import in_use
 from tiltyard.data.values import Value
-from tiltyard.errors import DataError
+from tiltyard.errors import DataError, UsageError
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.project.loading import parse_model
 from tiltyard.project.metrics import Task
@@ -223,10 +223,43 @@ def test_what_cannot_be_learned_is_refused(columns: dict[str, Any], message: str
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("data/Telco Churn.csv.gz", "telco_churn"), ("2026.csv", "model_2026"), ("***", "model"), ("ok-1", "ok-1")],
+    [
+        ("data/Telco Churn.csv.gz", "telco_churn"),
+        ("2026.csv", "model_2026"),
+        ("***", "model"),
+        ("ok-1", "ok-1"),
+        ("Ünï.csv", "uni"),
+    ],
 )
 def test_project_names(text: str, name: str) -> None:
     assert project_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("hints", "key"),
+    [(Hints(drop=("y",)), "drop"), (Hints(ids=("y",)), "ids"), (Hints(time="y"), "time"), (Hints(group="y"), "group")],
+)
+def test_the_target_has_no_other_use(hints: Hints, key: str) -> None:
+    with pytest.raises(UsageError, match=f"`y` is the target and cannot also be the column of `{key}`. Name another"):
+        inferred({"x": [1.5, 2.5, 0.5, 1.5], "y": [0, 1, 1, 0]}, hints=hints)
+
+
+def test_a_time_without_order_is_refused() -> None:
+    with pytest.raises(DataError, match="`x` is a category, which has no order in time"):
+        inferred({"x": ["u", "v", "u", "v"], "z": [0.5] * 4, "y": [0, 1, 1, 0]}, hints=Hints(time="x"))
+
+
+def test_a_table_without_features_names_what_was_put_aside() -> None:
+    columns = {"n": [3, 4, 5, 6, 7], "empty": [None] * 5, "y": [0, 1, 1, 0, 1]}
+    with pytest.raises(DataError, match="no column is left to predict from") as caught:
+        inferred(columns)
+    assert "`n` (data.ids: it counts the rows)" in str(caught.value)
+    assert "`empty` (data.drop: every value is missing)" in str(caught.value)
+
+
+def test_a_target_of_huge_floats_keeps_its_kind() -> None:
+    contract = inferred({"x": [0.5, 1.5, 0.5, 1.5], "y": [0.0, 0.0, 1e300, 0.0]}).contract
+    assert (contract.target.kind, contract.classes) == (Kind.NUMBER, (0.0, 1e300))
 
 
 @settings(max_examples=60, deadline=None)

@@ -142,8 +142,10 @@ def test_no_message_holds_the_password(workplace: Workplace, monkeypatch: pytest
 
 FAILURES: list[tuple[Source, str]] = [
     (CsvSource(path="tabel.csv"), "Did you mean `table.csv`"),
-    (CsvSource(path="*.nothing"), "no file matches"),
-    (CsvSource(path="empty"), "no file matches"),
+    (CsvSource(path="*.nothing"), "no file matches. Check the pattern"),
+    (CsvSource(path="empty"), "the folder holds no file that ends in .csv, .*Check the folder"),
+    (CsvSource(path="c" * 500), "cannot be read .File name too long.*Check the path"),
+    (CsvSource(path="c" * 4000), "cannot be read .File name too long.*Check the path"),
     (CsvSource(path="s3://bucket/key.csv"), "S3 cannot be read here"),
     (CsvSource(path="ftp://host/key.csv"), "address is not known"),
     (ParquetSource(path="table.csv"), "cannot be read as Parquet"),

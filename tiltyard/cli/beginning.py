@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tiltyard.data.contract import Contract, Role, dump_contract
-from tiltyard.data.inference import Hints, Inference, infer
+from tiltyard.data.inference import Hints, Inference, infer, project_name
 from tiltyard.data.sources import describe_source, read_source, source_of
 from tiltyard.data.usage import in_use
 from tiltyard.errors import DataError, UsageError, did_you_mean
@@ -22,6 +22,7 @@ from tiltyard.storage.opening import fetch_url, list_urls
 
 _CONTRACT_FILE = "contract.yaml"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_LONGEST_PATH = 4096
 _PASSWORD = re.compile(r"://[^:/@]*:(?!\$\{)[^@/]+@")
 _HEADER = "# Every key, with its default: tiltyard schema, or docs/project-file.md\n"
 
@@ -76,6 +77,7 @@ def guess_project(wishes: Wishes, hints: Hints, workplace: Workplace) -> Inferen
         DataError: The table cannot be read, or cannot be learned from.
         ProjectError: What was asked for does not fit together.
     """
+    _check_name(wishes.name)
     source = _source(wishes, workplace.folder)
     endpoint = workplace.environment.s3_endpoint
 
@@ -109,6 +111,13 @@ def write_project(inference: Inference, workplace: Workplace) -> None:
     workplace.project_file.write_text(head + dump_yaml(inference.project), encoding="utf-8")
 
 
+def _check_name(name: str | None) -> None:
+    """Refuse a given name that projects cannot have, rather than make another one of it."""
+    if name is not None and project_name(name) != name:
+        what = f"`{name}` cannot be the name of a project, which is lower case letters, digits, `-` and `_`"
+        raise UsageError(what, cure=f"Give a name such as `{project_name(name)}`.")
+
+
 def _source(wishes: Wishes, folder: Path) -> Source:
     """Return the source that the word on the command line means, paths relative to the project's folder."""
     table = wishes.table
@@ -117,7 +126,9 @@ def _source(wishes: Wishes, folder: Path) -> Source:
     if table.startswith("sklearn:"):
         content = {"kind": "sklearn", "name": table.removeprefix("sklearn:")}
         return parse_model(BundledSource, content, where=table)
-    if _FUNCTION.fullmatch(table) and not Path(table).exists():
+    if len(table) > _LONGEST_PATH:
+        raise UsageError(f"a path of {len(table)} characters leads nowhere", cure="Give the path of a table.")
+    if _FUNCTION.fullmatch(table) and not os.path.exists(table):  # noqa: PTH110  # a name too long is no error here
         return CallableSource(function=table)
     if "://" in table and not table.startswith("s3://"):
         raise UsageError(
@@ -169,6 +180,9 @@ def _written(source: Source) -> str | dict[str, Any]:
 def _split_by(inference: Inference, column: str, where: str) -> Inference:
     """Add the column that deals the rows to the parts."""
     names = [known.name for known in inference.contract.columns]
+    if column == inference.contract.target.name:
+        what = f"`{column}` is the target and cannot also be the column of `split`"
+        raise UsageError(what, cure="The parts need a column of their own.")
     if column not in names:
         raise DataError(f"there is no column `{column}`", where=where, cure=did_you_mean(column, names))
     columns = (

@@ -23,6 +23,11 @@ _BOMS = (
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _ODD_SIGNS = "\u02dc\u00a4\u00a6\u00a8\u00ac\u00ad\u00af\u00b6\u00b8"
 """Signs of Windows-1252 that nobody writes in a table: free accents, the currency sign, the broken bar."""
+_NO_MARK = {
+    name: f"It needs a byte order mark at the file's beginning; without one say `{name}-le` or `{name}-be`."
+    for name in ("utf-16", "utf-32")
+}
+_LONGEST_NAME = 60
 _FOREIGN = (
     (b"PK\x03\x04", "a spreadsheet or a zip archive", "Export the sheet as CSV, or unpack the archive."),
     (b"PAR1", "a Parquet file", "Say `kind: parquet`, or let its name end in `.parquet`."),
@@ -56,7 +61,7 @@ def recognise_encoding(path: Path, given: str | None = None) -> str:
         head = next(_blocks(path), b"")
         if not head:
             raise DataError("the file is empty", where=str(path), cure="Give a table with a header and rows.")
-        encoding = _checked_name(given, path) if given else _by_head(head, path)
+        encoding = _by_head(head, path) if given is None else _checked_name(given, path)
         line = _undecodable_line(path, encoding)
         if line is None:
             return encoding
@@ -65,7 +70,8 @@ def recognise_encoding(path: Path, given: str | None = None) -> str:
     except (OSError, EOFError) as error:
         raise DataError(f"the file cannot be read ({error})", where=str(path), cure="Check the file.") from None
     what = f"line {line} cannot be decoded as {encoding}"
-    raise DataError(what, where=f"{path}:{line}", cure="Set `encoding` of the source, or save the file as UTF-8.")
+    cure = _NO_MARK.get(encoding, "Set `encoding` of the source, or save the file as UTF-8.")
+    raise DataError(what, where=f"{path}:{line}", cure=cure)
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -84,10 +90,12 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _checked_name(given: str, path: Path) -> str:
+    """Return Python's name of an encoding that the user named; refuse codecs that are none of text, such as `hex`."""
     try:
+        b"a".decode(given, errors="replace")  # a lookup alone knows `hex`, `idna` and `undefined`, too
         return codecs.lookup(given).name
-    except LookupError:
-        what = f"`encoding: {given}` is no encoding"
+    except (LookupError, ValueError, OSError):
+        what = f"`encoding: {ascii(given)[1:-1][:_LONGEST_NAME]}` is no encoding of text"
         raise DataError(what, where=str(path), cure="Use utf-8, utf-16, latin-1, cp1252 or the like.") from None
 
 
@@ -121,6 +129,8 @@ def _undecodable_line(path: Path, encoding: str) -> int | None:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         return lines + error.object[: error.start].count(b"\n")
+    except UnicodeError:  # without a place: the byte order mark is missing
+        return lines
     return None
 
 

@@ -1,6 +1,7 @@
 """From a raw table to a project file and a data contract: what `tiltyard init` guesses, and why."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from tiltyard.data.coercion import coerce
-from tiltyard.data.contract import Column, Contract, Kind, Level, NumberFormat, Role
+from tiltyard.data.contract import ORDERED, Column, Contract, Kind, Level, NumberFormat, Role
 from tiltyard.data.kinds import KindGuess, guess_texts, guess_typed, missing_markers, sample_texts
 from tiltyard.data.number_format import number_format
 from tiltyard.data.origin import origins_of
@@ -25,7 +26,7 @@ from tiltyard.data.roles import (
     guess_time,
 )
 from tiltyard.data.values import MISSING_TEXTS
-from tiltyard.errors import DataError, did_you_mean
+from tiltyard.errors import DataError, UsageError, did_you_mean
 from tiltyard.project.metrics import Task
 
 __all__ = ["Guess", "Hints", "Inference", "infer", "project_name"]
@@ -103,6 +104,7 @@ def infer(
         hints: What else the user said.
 
     Raises:
+        UsageError: The target is to be something else as well.
         DataError: The target is absent or cannot be learned, a column cannot be used, or a value does not fit the
             rest of its column; names line, column and value.
     """
@@ -113,6 +115,7 @@ def infer(
     columns = {key: _described(column, typed[key]) for key, column in draft.columns.items()}
     outcome = guess_target(typed[target], columns[target], task=task, positive=hints.positive, where=where)
     columns[target] = _as_target(columns[target], outcome, typed[target])
+    _check_time(columns, hints.time, where)
     roles = _roles(columns, typed, target, hints)
     contract = Contract(
         task=outcome.task,
@@ -122,7 +125,7 @@ def infer(
         numbers=draft.numbers,
     )
     if not contract.features:
-        raise DataError("no column is left to predict from", where=where, cure="Give a table with more columns.")
+        raise _nothing_left(roles, where)
     source = hints.source or where
     data = {"source": source if isinstance(source, str) else dict(source), "target": target}
     project = {"name": project_name(name), **_sections(data, outcome, roles, draft.missing)}
@@ -136,8 +139,9 @@ def project_name(text: str) -> str:
         >>> project_name("data/Telco Churn.csv.gz")
         'telco_churn'
     """
-    stem = Path(text).name.split(".")[0] or "model"
-    slug = re.sub(r"[^a-z0-9_-]+", "_", stem.lower()).strip("_-") or "model"
+    stem = unicodedata.normalize("NFKD", Path(text).name.split(".")[0])
+    plain = "".join(character for character in stem.lower() if not unicodedata.combining(character))
+    slug = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-") or "model"
     return (slug if slug[0].isalpha() else f"model_{slug}")[:63]
 
 
@@ -150,6 +154,25 @@ def _check_columns(frame: pd.DataFrame, target: str, hints: Hints, where: str) -
     for name in asked:
         if name is not None and name not in names:
             raise DataError(f"there is no column `{name}`", where=where, cure=did_you_mean(name, names))
+    uses = {"time": (hints.time,), "group": (hints.group,), "ids": hints.ids, "drop": hints.drop}
+    for key, columns in uses.items():
+        if target in columns:
+            what = f"`{target}` is the target and cannot also be the column of `{key}`"
+            raise UsageError(what, cure="Name another column, or another target.")
+
+
+def _check_time(columns: Mapping[str, Column], time: str | None, where: str) -> None:
+    """Refuse a time column whose values have no order."""
+    if time is not None and columns[time].kind not in ORDERED:
+        what = f"`{time}` is a {columns[time].kind}, which has no order in time"
+        raise DataError(what, where=where, cure="Name a column of times or numbers, or write its times in ISO 8601.")
+
+
+def _nothing_left(roles: Sequence[Guess], where: str) -> DataError:
+    """Explain that no feature is left: what every other column was put aside for, and why."""
+    aside = "; ".join(f"`{guess.guess}` ({guess.subject}: {guess.why})" for guess in roles if guess.guess != "none")
+    what = f"no column is left to predict from. Put aside: {aside}" if aside else "no column is left to predict from"
+    return DataError(what, where=where, cure="Give a table with more columns, or more rows to tell what they are.")
 
 
 def _draft(frame: pd.DataFrame, target: str, hints: Hints, where: str) -> _Draft:

@@ -85,7 +85,7 @@ def guess_target(
         what = f"the target `{name}` has {'one value only' if len(counts) else 'no values'}: there is nothing to learn"
         raise DataError(what, where=where, cure="Choose another target, or a table with more than one outcome.")
     numeric = column.kind in {Kind.NUMBER, Kind.INTEGER}
-    whole = column.kind is Kind.INTEGER or (numeric and bool((counts.index % 1 == 0).all()))
+    whole = column.kind is Kind.INTEGER or (numeric and _are_integers(counts.index.to_numpy(dtype=float)))
     found, why = (task, "you named it") if task else _guess_task(counts, column.kind, whole=whole)
     if found is Task.REGRESSION:
         if not numeric:
@@ -101,6 +101,11 @@ def guess_target(
         return TargetGuess(found, kind, classes, why)
     last, why_positive = _guess_positive(classes, counts, positive, where)
     return TargetGuess(found, kind, (*(level for level in classes if level != last), last), why, why_positive)
+
+
+def _are_integers(numbers: Any) -> bool:
+    """Whether floats are whole, and fit into 64 bits."""
+    return bool((numbers % 1 == 0).all() and (abs(numbers) < 2.0**63).all())
 
 
 def _guess_task(counts: Any, kind: Kind, *, whole: bool) -> tuple[Task, str]:

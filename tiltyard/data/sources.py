@@ -4,6 +4,7 @@ Raw means as the source wrote it, text of a CSV file included; `tiltyard.data.co
 """
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ OpenRemote = Callable[[str], Sequence[Path]]
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
 _SQL_CHUNK = 50_000
+_LONGEST_SHOWN = 200
 
 
 def read_source(source: Source, *, workplace: Workplace, open_remote: OpenRemote | None = None) -> pd.DataFrame:
@@ -101,7 +103,7 @@ def source_of(path: str, *, folder: Path | None = None) -> Source:
         DataError: A folder holds both kinds, or none.
     """
     place = (folder or Path()) / path
-    if "://" in path or not place.is_dir():
+    if "://" in path or not os.path.isdir(place):  # noqa: PTH112  # a name too long is no folder, and no error here
         return ParquetSource(path=path) if path.lower().endswith(PARQUET_ENDINGS) else CsvSource(path=path)
     kinds = [ending for ending in (CSV_ENDINGS, PARQUET_ENDINGS) if _in_folder(place, ending)]
     if len(kinds) == 2:
@@ -129,9 +131,19 @@ def _files(source: CsvSource | ParquetSource, workplace: Workplace, open_remote:
     elif "://" in source.path:
         raise DataError("this kind of address is not known", where=source.path, cure="Use a path or `s3://…`.")
     else:
-        files = _local_files(Path(workplace.resolve(source.path)), endings)
+        try:
+            files = _local_files(Path(workplace.resolve(source.path)), endings)
+        except OSError as error:
+            where = source.path if len(source.path) <= _LONGEST_SHOWN else f"{source.path[:_LONGEST_SHOWN]}…"
+            raise DataError(f"cannot be read ({error.strerror})", where=where, cure="Check the path.") from None
+    if not files and glob.has_magic(source.path):
+        cure = "Check the pattern; it is relative to the project file."
+        raise DataError("no file matches", where=source.path, cure=cure)
     if not files:
-        raise DataError(f"no file matches (looked for {', '.join(endings)} in folders)", where=source.path)
+        what = f"the folder holds no file that ends in {', '.join(endings)}"
+        raise DataError(
+            what, where=source.path, cure="Check the folder, or name its files by a pattern like `folder/*`."
+        )
     return files
 
 
