@@ -22,7 +22,6 @@ from tiltyard.storage.opening import fetch_url, list_urls
 
 _CONTRACT_FILE = "contract.yaml"
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_LONGEST_PATH = 4096
 _PASSWORD = re.compile(r"://[^:/@]*:(?!\$\{)[^@/]+@")
 _HEADER = "# Every key, with its default: tiltyard schema, or docs/project-file.md\n"
 
@@ -126,8 +125,6 @@ def _source(wishes: Wishes, folder: Path) -> Source:
     if table.startswith("sklearn:"):
         content = {"kind": "sklearn", "name": table.removeprefix("sklearn:")}
         return parse_model(BundledSource, content, where=table)
-    if len(table) > _LONGEST_PATH:
-        raise UsageError(f"a path of {len(table)} characters leads nowhere", cure="Give the path of a table.")
     if _FUNCTION.fullmatch(table) and not os.path.exists(table):  # noqa: PTH110  # a name too long is no error here
         return CallableSource(function=table)
     if "://" in table and not table.startswith("s3://"):

@@ -19,7 +19,15 @@ from tiltyard.data.origin import Origin, set_origins
 from tiltyard.data.sql import describe_sql, iter_sql
 from tiltyard.errors import DataError, UsageError, did_you_mean
 from tiltyard.project.environment import Workplace
-from tiltyard.project.model import BundledSource, CallableSource, CsvSource, ParquetSource, Source, SqlSource
+from tiltyard.project.model import (
+    BundledSource,
+    CallableSource,
+    CsvSource,
+    ParquetSource,
+    Source,
+    SqlSource,
+    path_problem,
+)
 
 OpenRemote = Callable[[str], Sequence[Path]]
 """Brings `s3://bucket/key` (glob allowed) to this machine and returns the local files, in order."""
@@ -100,8 +108,12 @@ def source_of(path: str, *, folder: Path | None = None) -> Source:
         folder: Folder that a relative path is relative to; the current one when left out.
 
     Raises:
+        UsageError: No file can have that path.
         DataError: A folder holds both kinds, or none.
     """
+    problem = path_problem(path)
+    if problem is not None:
+        raise UsageError(problem, cure="Give the path of a table.")
     place = (folder or Path()) / path
     if "://" in path or not os.path.isdir(place):  # noqa: PTH112  # a name too long is no folder, and no error here
         return ParquetSource(path=path) if path.lower().endswith(PARQUET_ENDINGS) else CsvSource(path=path)

@@ -14,14 +14,21 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 _LONGEST_PATH = 4096
 
 
-def _possible_path(path: str) -> str:
-    """Refuse a path that no file can have."""
+def path_problem(path: str) -> str | None:
+    """Say why no file can have a path; None when one can."""
     if not path.strip():
-        raise ValueError("the path is empty; name a file")
+        return "the path is empty; name a file"
     if "\0" in path:
-        raise ValueError("the path holds a null character, which no file's name can")
+        return "the path holds a null character, which no file's name can"
     if len(path) > _LONGEST_PATH:
-        raise ValueError(f"the path has {len(path)} characters, more than the {_LONGEST_PATH} that a path can have")
+        return f"the path has {len(path)} characters, more than the {_LONGEST_PATH} that a path can have"
+    return None
+
+
+def _possible_path(path: str) -> str:
+    problem = path_problem(path)
+    if problem is not None:
+        raise ValueError(problem)
     return path
 
 

@@ -130,6 +130,7 @@ def _cure(problem: str) -> str:
         "cannot start any token": "Indent with spaces, and put texts with special characters in quotes.",
         "mapping values are not allowed": "Put a text that holds `: ` in quotes, and check the indentation.",
         "could not determine a constructor": "Remove the `!tag`; put a text that begins with `!` in quotes.",
+        "is not a number to use": "Give a finite number.",
         "undefined alias": "Put a text that begins with `*` in quotes.",
     }
     return next((cure for words, cure in cures.items() if words in problem), "Check the line and the one before it.")
