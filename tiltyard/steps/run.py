@@ -17,6 +17,7 @@ from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import PROJECT_FILE, digest, load_project
 from tiltyard.project.model import Project, Section
 from tiltyard.project.provenance import code_digest
+from tiltyard.training.custom import check_estimators
 
 
 class Assignment(Section):
@@ -108,12 +109,14 @@ def assign(project_file: Path, *, seconds: float | None, trials: int | None, rea
 
     Raises:
         ProjectError: The project file or the contract is missing or wrong.
+        TrainingError: An estimator of the user's own cannot be imported or used.
     """
     file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
     project = load_project(file)
     if seconds is not None or trials is not None:
         search = project.search.model_copy(update={"seconds": seconds, "trials": trials})
         project = project.model_copy(update={"search": search})
+    check_estimators(project.search, project.task.kind, file.parent)
     reviewed = load_contract(file.parent / project.data.contract)
     used = in_use(reviewed, project, protection_key(Workplace(file)))
     return Assignment(project_file=file, project=project, reviewed=reviewed, contract=used, reason=reason)
