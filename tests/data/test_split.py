@@ -252,7 +252,7 @@ def test_a_class_that_only_comes_later_is_refused() -> None:
 
 
 def test_a_category_is_no_time() -> None:
-    contract = simple_contract(column("at", "category", "time"))
+    contract = simple_contract(column("at", "category"))
     frame = simple_frame(contract, 200, at=["spring", "summer"] * 100)
     with pytest.raises(DataError, match="no order in time"):
         make_split(frame, contract, project_of(data={"time": "at"}))
