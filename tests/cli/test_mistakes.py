@@ -101,8 +101,10 @@ def _replace_schema(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(project: Path) -> None:
+    # A test run in the background of a shell inherits SIGINT as ignored, so the child takes it back.
     code = (
-        "import os, signal, sys, time\nfrom tiltyard.cli import app\nimport tiltyard.project.schema as schema\n"
+        "import os, signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tiltyard.cli import app\nimport tiltyard.project.schema as schema\n"
         "def wait():\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "schema.schema_text = wait\nsys.exit(app.main(['schema']))\n"
     )
