@@ -14,7 +14,7 @@ from tiltyard.evaluation.metrics import score
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import Costs, SearchSection
 from tiltyard.training.families import FAMILIES, facts_of
-from tiltyard.training.fit import FitRows, fit, fit_baseline
+from tiltyard.training.fit import FitRows, fit
 from tiltyard.training.problem import SearchResult
 
 ROWS = FitRows(train=np.arange(150), validation=np.arange(150, 190), calibration=np.arange(190, 215))
@@ -107,9 +107,3 @@ def test_rows_that_are_needed_and_missing_are_named(settings: SearchSection, mes
             settings=settings,
             rows=rows,
         )
-
-
-def test_the_baseline_answers_the_mean() -> None:
-    given_problem = problem(Task.REGRESSION)
-    model = fit_baseline(given_problem, contract=contract(Task.REGRESSION), rows=np.arange(100))
-    assert_allclose(model.predict(columns(240)).array, given_problem.y[:100].mean())

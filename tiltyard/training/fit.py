@@ -75,23 +75,6 @@ def fit(
     )
 
 
-def fit_baseline(problem: Problem, *, contract: Contract, rows: Indices) -> FittedModel:
-    """Fit the model that any other must beat: class frequencies, or the mean.
-
-    Args:
-        problem: The problem.
-        contract: Contract of the table.
-        rows: Rows to learn from.
-    """
-    return FittedModel(
-        task=problem.task,
-        classes=contract.classes,
-        encoder=Encoder.of(contract),
-        estimator=_fit_family(problem, "dummy", {}, None, rows),
-        family="dummy",
-    )
-
-
 def fit_found(problem: Problem, result: SearchResult, rows: Indices) -> Any:
     """Fit what a search found on some rows, neither calibrated nor with a threshold.
 
