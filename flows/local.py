@@ -25,10 +25,12 @@ def prepare(workplace: Workplace) -> None:
     """Set what the environment leaves open: Prefect's home inside the project's, no telemetry, no chatter.
 
     Args:
-        workplace: The folders in force; with `PREFECT_API_URL` set, runs are still recorded on that server.
+        workplace: The folders in force. With `PREFECT_API_URL` set, or a local stack up, runs are recorded there.
     """
     workplace.home.mkdir(parents=True, exist_ok=True)  # Prefect makes its own folder, but none above it
     defaults = {**_QUIET, "PREFECT_HOME": str(workplace.home / "prefect")}
+    if workplace.prefect_api is not None:
+        defaults["PREFECT_API_URL"] = workplace.prefect_api
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     _end_orphans(os.environ["PREFECT_HOME"])

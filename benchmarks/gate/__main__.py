@@ -17,8 +17,8 @@ from tiltyard.evaluation.metrics import score
 from tiltyard.evaluation.paired import BOOTSTRAPPED, contest
 from tiltyard.evaluation.records import Estimate, Evidence, Outcome, Scorecard
 from tiltyard.evaluation.slices import Slice, compare_slices
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import METRICS, Task
-from tiltyard.project.model import GatesSection
 
 FALSE_PROMOTION = 0.06
 POWER = 0.95

@@ -14,8 +14,9 @@ from tiltyard.data.dataset import fingerprint, ingest, read_dataset, write_datas
 from tiltyard.data.usage import in_use
 from tiltyard.data.values import Value
 from tiltyard.errors import DataError, ProjectError
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import GatesSection, Project
+from tiltyard.project.model import Project
 
 CONTRACT = Contract(
     task=Task.BINARY,

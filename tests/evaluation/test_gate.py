@@ -7,8 +7,8 @@ from scipy.stats import norm
 
 from tiltyard.evaluation.gate import judge
 from tiltyard.evaluation.records import Comparison, Estimate, Evidence, Scorecard, SliceComparison, Verdict
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import METRICS, Task
-from tiltyard.project.model import GatesSection
 
 FRESHNESS = GatesSection(mode="non_inferiority")
 RANK = {"refuse": 0, "inconclusive": 1, "promote": 2}

@@ -22,8 +22,9 @@ from tiltyard.evaluation.paired import compare
 from tiltyard.evaluation.plots import draw_plots
 from tiltyard.evaluation.records import Evidence, Scorecard, Verdict
 from tiltyard.evaluation.scorecard import evaluate
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import DEFAULT_METRIC, Task
-from tiltyard.project.model import DataSection, GatesSection, Project, SqlSource, TaskSection
+from tiltyard.project.model import DataSection, Project, SqlSource, TaskSection
 
 HOSTILE = "<script>alert('$x$')</script>"
 Predict = Callable[[Columns], Predictions]

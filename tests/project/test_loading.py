@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiltyard.errors import ProjectError
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.loading import digest, load_project, parse_model
 from tiltyard.project.metrics import DEFAULT_METRIC, METRICS, Task, metrics_of
 from tiltyard.project.model import (
     FAMILIES,
     CsvSource,
     DataSection,
-    GatesSection,
     ParquetSource,
     Project,
     SearchSection,

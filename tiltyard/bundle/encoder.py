@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiltyard.data.contract import Column, Contract, Kind
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 TEXT_BUCKETS = 16
 UNKNOWN_LEVEL = -1.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tiltyard.bundle.encoder import LARGEST, Encoder
 from tiltyard.bundle.model import Columns
 from tiltyard.data.contract import Kind
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 SAMPLED_ROWS = 32
 HOSTILE_ROWS = 64

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from tiltyard.data.contract import Level
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 MANIFEST = "manifest.json"
 CONTRACT = "contract.json"

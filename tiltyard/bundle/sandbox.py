@@ -15,7 +15,7 @@ from pathlib import Path
 import tiltyard
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.errors import BundleError, TiltyardError
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 FORBIDDEN = ("mlflow", "pandas", "prefect", "sklearn")
 """What a replica must not need."""

@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from tiltyard.errors import DataError, did_you_mean
 from tiltyard.project.loading import digest, parse_model, read_yaml
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen, Section
+from tiltyard.project.model import Coarsen
+from tiltyard.project.section import Section
 from tiltyard.project.yamlfile import dump_yaml
 
 Level = str | int | float | bool

@@ -16,7 +16,8 @@ from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protect import protect_frame
 from tiltyard.data.usage import in_use
 from tiltyard.errors import DataError
-from tiltyard.project.model import Project, Section
+from tiltyard.project.model import Project
+from tiltyard.project.section import Section
 
 
 class DatasetRef(Section):

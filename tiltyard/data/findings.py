@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Literal
 
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 Gravity = Literal["error", "warning", "note"]
 

@@ -19,15 +19,8 @@ from tiltyard.data.origin import Origin, set_origins
 from tiltyard.data.sql import describe_sql, iter_sql
 from tiltyard.errors import DataError, UsageError, did_you_mean
 from tiltyard.project.environment import Workplace
-from tiltyard.project.model import (
-    BundledSource,
-    CallableSource,
-    CsvSource,
-    ParquetSource,
-    Source,
-    SqlSource,
-    path_problem,
-)
+from tiltyard.project.model import BundledSource, CallableSource, CsvSource, ParquetSource, Source, SqlSource
+from tiltyard.project.section import path_problem
 
 OpenRemote = Callable[[str], Sequence[Path]]
 """Brings `s3://bucket/key` (glob allowed) to this machine and returns the local files, in order."""

@@ -23,7 +23,8 @@ from tiltyard.data.folds import Fold, forward_folds, shuffled_folds
 from tiltyard.data.parts import Part, read_parts
 from tiltyard.data.row_keys import Hashes, column_hashes, row_hashes, row_keys
 from tiltyard.errors import DataError, ProjectError
-from tiltyard.project.model import Project, Section
+from tiltyard.project.model import Project
+from tiltyard.project.section import Section
 
 CALIBRATION_SHARE = 0.1
 """Share of rows that calibrate when calibration is wanted and no share is given."""

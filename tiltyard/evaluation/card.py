@@ -10,7 +10,8 @@ from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.evaluation.records import Scorecard, Verdict
 from tiltyard.evaluation.wording import amount, chance, interval, size, title
 from tiltyard.project.metrics import METRICS
-from tiltyard.project.model import Project, Section
+from tiltyard.project.model import Project
+from tiltyard.project.section import Section
 
 _MOST_LEVELS = 12
 

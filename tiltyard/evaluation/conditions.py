@@ -7,8 +7,8 @@ from typing import Literal
 from tiltyard.evaluation.multiplicity import holm
 from tiltyard.evaluation.records import Check, Comparison, Evidence, Scorecard, SliceComparison
 from tiltyard.evaluation.wording import amount, chance, change, interval, size, title
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import METRICS
-from tiltyard.project.model import GatesSection
 
 Answer = Literal["pass", "fail", "inconclusive"]
 Mode = Literal["first", "superiority", "non_inferiority"]

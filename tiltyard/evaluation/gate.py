@@ -28,7 +28,7 @@ from tiltyard.evaluation.conditions import (
     slice_checks,
 )
 from tiltyard.evaluation.records import Check, Evidence, Outcome, Scorecard, Verdict
-from tiltyard.project.model import GatesSection
+from tiltyard.project.gates import GatesSection
 
 
 def judge(gates: GatesSection, challenger: Scorecard, evidence: Evidence) -> Verdict:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 Outcome = Literal["promote", "refuse", "inconclusive"]
 

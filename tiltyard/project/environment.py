@@ -2,10 +2,13 @@
 
 import getpass
 import os
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tiltyard.project.addresses import Addresses, read_addresses
 
 WORK_FOLDER = ".tiltyard"
 
@@ -19,7 +22,8 @@ class Environment(BaseSettings):
         s3_endpoint: Address of an S3 server other than AWS.
         protect_key: Key of the keyed hashes under `protect:`.
         actor: Who acts, for the ledger; the login name when unset.
-        tracking_uri: MLflow's tracking server; an SQLite file in `home` when unset.
+        tracking_uri: MLflow's tracking server; when unset the local stack's if it is up, else an SQLite file in `home`.
+        prefect_api: Prefect's API; when unset the local stack's if it is up, else a temporary server.
     """
 
     model_config = SettingsConfigDict(
@@ -32,6 +36,7 @@ class Environment(BaseSettings):
     protect_key: SecretStr | None = None
     actor: str | None = None
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+    prefect_api: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
 
     @property
     def key(self) -> str | None:
@@ -63,10 +68,21 @@ class Workplace:
         """Folder of local copies of remote objects."""
         return self.home / "cache"
 
+    @cached_property
+    def stack(self) -> Addresses | None:
+        """The local stack of this home, as it was when first asked; None when none is up."""
+        return read_addresses(self.home)
+
     @property
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry address."""
-        return self.environment.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        local = self.stack.mlflow if self.stack else f"sqlite:///{self.home / 'mlflow.db'}"
+        return self.environment.tracking_uri or local
+
+    @property
+    def prefect_api(self) -> str | None:
+        """Prefect's API; None when no server is known and a run starts a temporary one."""
+        return self.environment.prefect_api or (self.stack.prefect if self.stack else None)
 
     @property
     def artifact_root(self) -> str:

@@ -2,43 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tiltyard.errors import did_you_mean
-from tiltyard.project.metrics import DEFAULT_METRIC, METRICS, Task, metrics_of, suggest_metric
-
-Scalar = str | int | float | bool
-Share = Annotated[float, Field(gt=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-
-_LONGEST_PATH = 4096
-
-
-def path_problem(path: str) -> str | None:
-    """Say why no file can have a path; None when one can."""
-    if not path.strip():
-        return "the path is empty; name a file"
-    if "\0" in path:
-        return "the path holds a null character, which no file's name can"
-    if len(path) > _LONGEST_PATH:
-        return f"the path has {len(path)} characters, more than the {_LONGEST_PATH} that a path can have"
-    return None
-
-
-def _possible_path(path: str) -> str:
-    problem = path_problem(path)
-    if problem is not None:
-        raise ValueError(problem)
-    return path
-
-
-PathText = Annotated[str, AfterValidator(_possible_path)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, strict, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+from tiltyard.project.gates import GatesSection
+from tiltyard.project.metrics import DEFAULT_METRIC, Task, metrics_of, suggest_metric
+from tiltyard.project.schedule import ScheduleSection
+from tiltyard.project.section import PathText, Scalar, Section, Seed, Share
 
 
 class TaskSection(Section):
@@ -275,42 +245,6 @@ class SearchSection(Section):
         return 60.0 if self.seconds is None and self.trials is None else self.seconds
 
 
-class GatesSection(Section):
-    """What a challenger must show to be promoted."""
-
-    mode: Literal["superiority", "non_inferiority"] = "superiority"
-    """`superiority`: better than chance explains; `non_inferiority`: not worse by more than the margin."""
-    metric: str | None = None
-    """What decides; the metric of the search when left out."""
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """One-sided error rate of the comparison."""
-    margin: Annotated[float, Field(gt=0)] | None = None
-    """Largest loss accepted in non-inferiority mode; a default by metric when left out."""
-    floors: dict[str, float] = Field(default_factory=dict)
-    """Least (or, for losses, largest) value of a metric that any champion must reach."""
-    slices: tuple[str, ...] | None = None
-    """Columns whose groups must not lose; the category and boolean columns when left out, none when empty."""
-    min_slice_rows: Annotated[int, Field(ge=10)] = 100
-    """Smaller groups are shown but do not decide."""
-    min_rows: Annotated[int, Field(ge=2)] = 50
-    """Fewer comparable rows than this make the verdict inconclusive."""
-    latency_ms: Annotated[float, Field(gt=0, strict=False)] = 20.0
-    """Longest median time of one row in the bundle, milliseconds."""
-    size_mb: Annotated[float, Field(gt=0, strict=False)] = 50.0
-    """Largest bundle, megabytes."""
-
-    @field_validator("floors")
-    @classmethod
-    def _known(cls, floors: dict[str, float]) -> dict[str, float]:
-        for name, floor in floors.items():
-            if name not in METRICS:
-                raise ValueError(f"`{name}` is not a metric. {suggest_metric(name, METRICS)}")
-            metric = METRICS[name]
-            if not metric.least <= floor <= metric.most:
-                raise ValueError(f"`{name}: {floor:g}` is no {metric.title}, which is {metric.range}")
-        return floors
-
-
 class BundleSection(Section):
     """What goes to serving."""
 
@@ -331,6 +265,7 @@ class Project(Section):
     search: SearchSection = SearchSection()
     gates: GatesSection = GatesSection()
     bundle: BundleSection = BundleSection()
+    schedule: ScheduleSection = ScheduleSection()
 
     @model_validator(mode="after")
     def _the_target_deals_no_rows(self) -> Self:

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tiltyard.project.model import Project, Section
+from tiltyard.project.model import Project
+from tiltyard.project.section import Section
 
 SCHEMA_FILE = "schema.json"
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime
 
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.records import Scalar
 
 Kind = Literal[
@@ -19,6 +19,13 @@ Kind = Literal[
     "rolled_back",
     "abandoned",
     "set_by_hand",
+    "put_back",
+    "copied",
+    "deleted",
+    "approval_wanted",
+    "approved",
+    "rejected",
+    "expired",
 ]
 
 NOTHING_BEFORE = "0" * 64
@@ -32,9 +39,12 @@ class Entry(Section):
         time: When, in UTC; never before the entry before.
         actor: Who did it.
         kind: What happened. `promoting` and `rolling_back` say what is about to be done; `promoted`, `rolled_back` or
-            `abandoned` follow. `set_by_hand` is a move of the alias that did not go through the ledger.
+            `abandoned` follow. `set_by_hand` is a move of the alias that did not go through the ledger;
+            `put_back` undoes one that the project's policy forbids. `copied` is a version that came from another
+            registered model. `deleted` is the loss of a version, or of the whole model. `approval_wanted` is followed
+            by `approved`, `rejected` or `expired`.
         project: Name of the project and of its registered model.
-        version: Which version; None where the alias was removed by hand.
+        version: Which version; None where the alias was removed by hand or the whole model deleted.
         replaces: Champion before, for entries that concern the alias; None when there was none.
         reason: Why, in words.
         evidence: Figures and names behind it.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from tiltyard.errors import ConflictError, RegistryError
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.entry import NOTHING_BEFORE, Entry, Kind
 from tiltyard.registry.history import State, fold, state_at
 from tiltyard.registry.records import Scalar

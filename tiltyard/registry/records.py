@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

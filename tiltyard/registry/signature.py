@@ -10,7 +10,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 _TYPES = {
     Kind.NUMBER: DataType.double,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import AwareDatetime, Field, ValidationError
 
 from tiltyard.errors import ServingError
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 
 class SlotPlan(Section):

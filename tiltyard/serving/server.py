@@ -17,7 +17,7 @@ from pathlib import Path
 import tiltyard
 from tiltyard.errors import ServingError, UsageError
 from tiltyard.project.environment import Workplace
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.serving.processes import start_log
 from tiltyard.serving.settings import DRAIN_SECONDS, Limits, SidecarSettings, WorkerSettings
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 
 MEBIBYTE = 1 << 20
 DRAIN_SECONDS = 0.5

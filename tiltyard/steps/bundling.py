@@ -8,7 +8,7 @@ from tiltyard.bundle.sandbox import Verification, verify_bundle
 from tiltyard.data.coercion import feature_columns
 from tiltyard.data.parts import Part
 from tiltyard.errors import BundleError
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.steps.data import load_split, load_table
 from tiltyard.steps.run import TrainingRun
 from tiltyard.steps.training import FittedRef, load_model

@@ -12,7 +12,7 @@ from tiltyard.data.findings import Finding
 from tiltyard.data.report import validation_report
 from tiltyard.data.sources import read_source
 from tiltyard.data.split import Split, SplitSummary, make_split
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.records import ModelRef
 from tiltyard.steps.champion import champion_runtime
 from tiltyard.steps.place import Place

@@ -19,7 +19,7 @@ from tiltyard.evaluation.records import Evidence, Scorecard, Verdict
 from tiltyard.evaluation.scorecard import evaluate
 from tiltyard.evaluation.slices import compare_slices, deciding_columns, slices_of
 from tiltyard.evaluation.terms import Labels
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.records import ModelRef
 from tiltyard.steps.champion import champion_mode, champion_runtime, seen_rows
 from tiltyard.steps.data import load_split, load_table

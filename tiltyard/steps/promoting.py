@@ -7,7 +7,7 @@ from tiltyard.data.split import SplitSummary
 from tiltyard.evaluation.card import CardFacts, render_card
 from tiltyard.evaluation.plots import draw_plots
 from tiltyard.evaluation.records import Verdict
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.models import set_tags
 from tiltyard.registry.promotion import promote
 from tiltyard.registry.records import Promotion

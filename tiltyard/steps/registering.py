@@ -12,7 +12,7 @@ from tiltyard.data.sources import describe_source
 from tiltyard.data.split import SplitSummary
 from tiltyard.evaluation.records import Estimate, Scorecard
 from tiltyard.project.loading import digest
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry.entry import Kind
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ChildRun, ModelRef, Scalar, TrackedRun

@@ -14,9 +14,12 @@ from tiltyard.data.usage import in_use
 from tiltyard.errors import ConflictError
 from tiltyard.evaluation.records import Scorecard, Verdict
 from tiltyard.project.environment import Workplace
+from tiltyard.project.gates import PEOPLE_DECIDE, GatesSection
 from tiltyard.project.loading import PROJECT_FILE, digest, load_project
-from tiltyard.project.model import Project, Section
+from tiltyard.project.model import Project
 from tiltyard.project.provenance import code_digest
+from tiltyard.project.schedule import ScheduleSection
+from tiltyard.project.section import Section
 from tiltyard.training.custom import check_estimators
 
 
@@ -128,8 +131,13 @@ def protection_key(workplace: Workplace) -> str | None:
 
 
 def identify(assignment: Assignment, dataset: DatasetRef) -> TrainingRun:
-    """Name the run of an assignment on a dataset."""
-    configuration = digest((assignment.project, assignment.reviewed))
+    """Name the run of an assignment on a dataset; when it starts and who has the last word are no part of the name."""
+    project = assignment.project
+    deciding = {name: getattr(GatesSection(), name) for name in PEOPLE_DECIDE}
+    trained = project.model_copy(
+        update={"schedule": ScheduleSection(), "gates": project.gates.model_copy(update=deciding)}
+    )
+    configuration = digest((trained, assignment.reviewed))
     key = f"{dataset.fingerprint[:12]}-{configuration[:8]}-{code_digest()[:8]}"
     return TrainingRun(
         **{name: getattr(assignment, name) for name in Assignment.model_fields},

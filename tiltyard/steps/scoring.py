@@ -19,7 +19,7 @@ from tiltyard.data.contract import Contract
 from tiltyard.data.protect import protect_frame
 from tiltyard.data.sources import PARQUET_ENDINGS, iter_source, source_of
 from tiltyard.errors import AbsentError, DataError, StorageError, UsageError
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.registry import models
 from tiltyard.registry.records import ModelRef
 from tiltyard.steps.place import Place, open_place

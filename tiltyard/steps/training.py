@@ -10,7 +10,7 @@ from tiltyard.data.coercion import feature_columns, target_array
 from tiltyard.data.parts import Part
 from tiltyard.data.split import Split
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.steps.data import load_split, load_table
 from tiltyard.steps.progress import tell
 from tiltyard.steps.run import TrainingRun

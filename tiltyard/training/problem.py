@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tiltyard.bundle.encoder import Feature
 from tiltyard.errors import TrainingError
 from tiltyard.project.metrics import METRICS, Task
-from tiltyard.project.model import Section
+from tiltyard.project.section import Section
 from tiltyard.training.space import Scalar
 
 Indices = NDArray[np.int64]

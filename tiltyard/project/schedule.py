@@ -1,0 +1,48 @@
+"""The section `schedule` of the project file: when training runs start by themselves."""
+
+from datetime import UTC, datetime
+from typing import Literal
+from zoneinfo import available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import field_validator
+
+from tiltyard.errors import near_miss
+from tiltyard.project.section import Section
+
+
+class ScheduleSection(Section):
+    """When training runs start by themselves; `tiltyard deploy` and `tiltyard up` put it into force."""
+
+    cron: str | None = None
+    """Five fields of cron: minute, hour, day of month, month, day of week. No schedule when left out."""
+    timezone: str = "UTC"
+    """Time zone of `cron`, an IANA name such as `Europe/Berlin`; summer time is followed."""
+    when_busy: Literal["refuse", "queue"] = "refuse"
+    """What becomes of a run that is started while another one is under way."""
+
+    @field_validator("cron")
+    @classmethod
+    def _ever_due(cls, cron: str | None) -> str | None:
+        if cron is None:
+            return None
+        fields = len(cron.split())
+        if fields != 5:
+            raise ValueError(f"`{cron}` has {fields} fields and cron has five, such as `0 3 * * 1` (Mondays at 3:00)")
+        try:
+            next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
+        except CronSimError as error:
+            raise ValueError(f"`{cron}` is not a cron schedule ({error})") from None
+        except StopIteration:
+            raise ValueError(f"`{cron}` is never due") from None
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, timezone: str) -> str:
+        known = available_timezones()
+        if timezone not in known:
+            near = near_miss(timezone, known)
+            hint = f"Did you mean `{near}`?" if near else "Take an IANA name such as `Europe/Berlin`."
+            raise ValueError(f"`{timezone}` is not a time zone. {hint}")
+        return timezone
