@@ -10,12 +10,12 @@ from tiltyard.steps.scoring import ScoringOutcome
 
 @flow(name="score", persist_result=False)
 def score(
-    project_file: Path, table: str, output: Path, *, version: int | None = None, chunk_rows: int = 50_000
+    project: Path, table: str, output: Path, *, version: int | None = None, chunk_rows: int = 50_000
 ) -> ScoringOutcome:
     """Predict every row of a table.
 
     Args:
-        project_file: The project file, or the folder that holds it.
+        project: The project file, or the folder that holds it.
         table: A CSV or Parquet file, folder, glob or `s3://` address.
         output: Where the answers go; `.csv` or `.parquet`.
         version: Version that answers; the champion when left out.
@@ -24,4 +24,4 @@ def score(
     Raises:
         TiltyardError: Something went wrong that a person can cure; says what to do.
     """
-    return scoring.score(project_file, table, output, version=version, chunk_rows=chunk_rows)
+    return scoring.score(project, table, output, version=version, chunk_rows=chunk_rows)

@@ -1,13 +1,20 @@
 """The training flow: from a table to a judged, registered challenger, and to a champion when it wins."""
 
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
+from pydantic import Field
 
 from tasks import bundling, data, judging, registering, training
 from tasks.step import kept
-from tiltyard.steps.promoting import outcome_of
+from tiltyard.evaluation.records import Verdict
+from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.promoting import Documented, outcome_of
+from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import (
+    AsOf,
+    Mode,
     TrainingOutcome,
     TrainingRun,
     assign,
@@ -19,22 +26,28 @@ from tiltyard.steps.run import (
 
 
 @flow(name="train", persist_result=False, validate_parameters=True)
-def train(
-    project_file: Path,
+def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
+    project: Path,
     *,
-    seconds: float | None = None,
-    trials: int | None = None,
     reason: str = "",
-    promote: bool = True,
+    seconds: Annotated[float, Field(gt=0)] | None = None,
+    trials: Annotated[int, Field(ge=1)] | None = None,
+    mode: Mode | None = None,
+    dry_run: bool = False,
+    promote: bool | None = None,
+    as_of: AsOf | None = None,
 ) -> TrainingOutcome:
     """Train a challenger, judge it against the champion, register it, and promote it when it wins.
 
     Args:
-        project_file: The project file, or the folder that holds it.
-        seconds: Wall time of the search, in place of the project file's.
-        trials: Number of trials, in place of the project file's.
+        project: The project file, or the folder that holds it.
         reason: Why the run was started.
-        promote: Whether a winner becomes champion by this run.
+        seconds: Wall time of the search, in place of the project file's.
+        trials: Number of trials, in place of the project file's. Given alone, no time limit applies.
+        mode: What the challenger must show, in place of the project file's.
+        dry_run: Whether to stop at the verdict: nothing is registered, nothing promoted.
+        promote: Whether a winner becomes champion by this run; left out, it does unless `as_of` is given.
+        as_of: Train on what was known then: rows of a later time are left out. A date means the end of that day.
 
     Returns:
         How it ended; when the same run was done before, how that one ended.
@@ -42,13 +55,15 @@ def train(
     Raises:
         TiltyardError: Something went wrong that a person can cure; says what to do.
     """
-    assignment = assign(project_file, seconds=seconds, trials=trials, reason=reason)
+    wanted = as_of is None if promote is None else promote
+    assignment = assign(project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of)
     with one_at_a_time(assignment):
         run = identify(assignment, data.ingest(assignment))
-        return earlier_outcome(run, promote=promote) or _carry_out(run, promote=promote)
+        earlier = None if dry_run else earlier_outcome(run, promote=wanted)
+        return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)
 
 
-def _carry_out(run: TrainingRun, *, promote: bool) -> TrainingOutcome:
+def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOutcome:
     """Do every step that an interrupted run of the same key has not done."""
     champion = judging.find_opponent(run)
     kept(data.check, run)(run, champion)
@@ -58,13 +73,31 @@ def _carry_out(run: TrainingRun, *, promote: bool) -> TrainingOutcome:
     evaluation = kept(judging.evaluate, run)(run, fitted, champion)
     bundle = kept(bundling.build, run)(run, fitted)
     verification = kept(bundling.verify, run)(run, bundle)
+    verdict = kept(judging.judge, run)(run, evaluation, verification, bundle.manifest.size_bytes)
+    if dry_run:
+        documented = kept(registering.sketch, run)(
+            run, fitted=fitted, parts=parts, evaluation=evaluation, verdict=verdict
+        )
+        return outcome_of(run, None, evaluation, verdict, card=documented.card, promoted=False)
     registered = kept(registering.register, run)(
         run, parts=parts, result=result, fitted=fitted, scorecard=evaluation.challenger, bundle=bundle
     )
-    verdict = kept(judging.judge, run)(run, evaluation, verification, bundle.manifest.size_bytes)
     documented = kept(registering.document, run)(
         run, fitted=fitted, parts=parts, registered=registered, evaluation=evaluation, verdict=verdict
     )
+    return _decide(run, registered, evaluation, verdict, documented, promote=promote)
+
+
+def _decide(
+    run: TrainingRun,
+    registered: Registered,
+    evaluation: Evaluation,
+    verdict: Verdict,
+    documented: Documented,
+    *,
+    promote: bool,
+) -> TrainingOutcome:
+    """Do what follows from the verdict, and end the run."""
     promoted = promote and verdict.outcome == "promote"
     if promoted:
         registering.promote(run, registered, evaluation, verdict)

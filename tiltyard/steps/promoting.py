@@ -49,6 +49,33 @@ def document(
         StorageError: The ledger cannot be reached.
     """
     place = Place(run.project, run.workplace)
+    card = _write_card(run, fitted, parts, evaluation, verdict, registered=registered)
+    tags = {"tiltyard.verdict": verdict.outcome, "tiltyard.verdict_sentence": verdict.sentence}
+    tags[VERDICT_MODE] = verdict.mode
+    content = RunContent(artifacts={CARD: card, "plots": run.folder / "plots"}, tags=tags)
+    log_content(place.registry, registered.tracked, content)
+    set_tags(place.registry, registered.ref, tags)
+    note_once(run, "judged", registered.ref, reason=verdict.sentence, evidence=_evidence(verdict, evaluation))
+    return Documented(card=card)
+
+
+def sketch(
+    run: TrainingRun, *, fitted: FittedRef, parts: SplitSummary, evaluation: Evaluation, verdict: Verdict
+) -> Documented:
+    """Write the plots and the model card of a challenger that is not registered."""
+    return Documented(card=_write_card(run, fitted, parts, evaluation, verdict))
+
+
+def _write_card(  # what a card tells
+    run: TrainingRun,
+    fitted: FittedRef,
+    parts: SplitSummary,
+    evaluation: Evaluation,
+    verdict: Verdict,
+    *,
+    registered: Registered | None = None,
+) -> Path:
+    """Write the plots and the model card into the run's folder; return the card."""
     y, predictions = test_answers(run, fitted)
     plots = draw_plots(evaluation.challenger, y, predictions, verdict)
     for name, picture in plots.items():
@@ -63,16 +90,10 @@ def document(
     )
     card = run.file(CARD)
     card.write_text(page, encoding="utf-8")
-    tags = {"tiltyard.verdict": verdict.outcome, "tiltyard.verdict_sentence": verdict.sentence}
-    tags[VERDICT_MODE] = verdict.mode
-    content = RunContent(artifacts={CARD: card, "plots": run.folder / "plots"}, tags=tags)
-    log_content(place.registry, registered.tracked, content)
-    set_tags(place.registry, registered.ref, tags)
-    note_once(run, "judged", registered.ref, reason=verdict.sentence, evidence=_evidence(verdict, evaluation))
-    return Documented(card=card)
+    return card
 
 
-def _card_facts(run: TrainingRun, fitted: FittedRef, parts: SplitSummary, registered: Registered) -> CardFacts:
+def _card_facts(run: TrainingRun, fitted: FittedRef, parts: SplitSummary, registered: Registered | None) -> CardFacts:
     """Return what the card says beside scores and verdict."""
     facts = (
         ("Rows", f"{run.dataset.rows:,}"),
@@ -80,12 +101,12 @@ def _card_facts(run: TrainingRun, fitted: FittedRef, parts: SplitSummary, regist
         ("Data fingerprint", run.dataset.fingerprint),
         ("Contract", run.contract.digest),
         ("Training run", run.key),
-        ("MLflow run", registered.tracked.run),
+        ("MLflow run", registered.tracked.run if registered else "none, this was a dry run"),
         ("Reason", run.reason or "not given"),
     )
     return CardFacts.of(
         run.project,
-        version=str(registered.ref.version),
+        version=str(registered.ref.version) if registered else "not registered",
         model=fitted.family,
         created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         facts=facts,
@@ -113,23 +134,23 @@ def crown(run: TrainingRun, registered: Registered, evaluation: Evaluation, verd
 
 def outcome_of(
     run: TrainingRun,
-    registered: Registered,
+    registered: Registered | None,
     evaluation: Evaluation,
     verdict: Verdict,
     *,
     card: Path,
     promoted: bool,
 ) -> TrainingOutcome:
-    """Sum up a finished run."""
+    """Sum up a finished run; one that registered nothing was a dry run."""
     return TrainingOutcome(
         project=run.project.name,
         run_key=run.key,
-        version=registered.ref.version,
+        version=registered.ref.version if registered else None,
         verdict=verdict,
         scorecard=evaluation.challenger,
         champion_before=champion_number(evaluation),
         promoted=promoted,
-        mlflow_run=registered.tracked.run,
+        mlflow_run=registered.tracked.run if registered else None,
         card=card,
         report=run.folder / REPORT,
         finished=datetime.now(UTC),

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +23,12 @@ from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import Section
 from tiltyard.training.custom import check_estimators
 
+AsOf = datetime | date
+"""A moment, or the end of a day."""
+
+Mode = Literal["superiority", "non_inferiority"]
+"""What a challenger must show: that it is better, or that it is not worse by more than the margin."""
+
 
 class Assignment(Section):
     """What a training run was asked to do.
@@ -32,6 +39,7 @@ class Assignment(Section):
         reviewed: The data contract as a person reviewed it.
         contract: The contract as the project uses it: roles, positive class and protection in force.
         reason: Why the run was started, in a few words.
+        as_of: Rows known later than this are left out; a date means up to the end of that day. None for all rows.
     """
 
     project_file: Path
@@ -39,6 +47,7 @@ class Assignment(Section):
     reviewed: Contract
     contract: Contract
     reason: str = ""
+    as_of: AsOf | None = None
 
     @property
     def workplace(self) -> Workplace:
@@ -75,13 +84,13 @@ class TrainingOutcome(Section):
     Attributes:
         project: Name of the project.
         run_key: Names project, data, configuration and code.
-        version: Version of the registered model.
+        version: Version of the registered model; None after a dry run, which registers nothing.
         verdict: What the gate decided.
         scorecard: What the challenger is worth.
         champion_before: The champion it was compared with; None when there was none.
         promoted: Whether it is champion by this run.
         repeated: Whether an earlier run had already done all of it.
-        mlflow_run: The MLflow run with all evidence.
+        mlflow_run: The MLflow run with all evidence; None after a dry run.
         card: The model card on this machine.
         report: The validation report on this machine.
         finished: When, UTC.
@@ -89,26 +98,36 @@ class TrainingOutcome(Section):
 
     project: str
     run_key: str
-    version: int
+    version: int | None
     verdict: Verdict
     scorecard: Scorecard
     champion_before: int | None
     promoted: bool
     repeated: bool = False
-    mlflow_run: str
+    mlflow_run: str | None
     card: Path
     report: Path
     finished: datetime
 
 
-def assign(project_file: Path, *, seconds: float | None, trials: int | None, reason: str) -> Assignment:
-    """Load a project and its contract, with the search budget of this run in place of the file's.
+def assign(
+    project_file: Path,
+    *,
+    reason: str = "",
+    seconds: float | None = None,
+    trials: int | None = None,
+    mode: Mode | None = None,
+    as_of: AsOf | None = None,
+) -> Assignment:
+    """Load a project and its contract, with what this run was asked for in place of what the file says.
 
     Args:
         project_file: The project file or its folder.
+        reason: Why the run was started.
         seconds: Wall time of the search; the file's when None.
         trials: Number of trials; the file's when None. Given alone, no time limit applies.
-        reason: Why the run was started.
+        mode: What the challenger must show; the file's when None.
+        as_of: Rows known later than this are left out; a date means up to the end of that day.
 
     Raises:
         ProjectError: The project file or the contract is missing or wrong.
@@ -119,10 +138,12 @@ def assign(project_file: Path, *, seconds: float | None, trials: int | None, rea
     if seconds is not None or trials is not None:
         search = project.search.model_copy(update={"seconds": seconds, "trials": trials})
         project = project.model_copy(update={"search": search})
+    if mode is not None:
+        project = project.model_copy(update={"gates": project.gates.model_copy(update={"mode": mode})})
     check_estimators(project.search, project.task.kind, file.parent)
     reviewed = load_contract(file.parent / project.data.contract)
     used = in_use(reviewed, project, protection_key(Workplace(file)))
-    return Assignment(project_file=file, project=project, reviewed=reviewed, contract=used, reason=reason)
+    return Assignment(project_file=file, project=project, reviewed=reviewed, contract=used, reason=reason, as_of=as_of)
 
 
 def protection_key(workplace: Workplace) -> str | None:
