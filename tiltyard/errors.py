@@ -112,6 +112,20 @@ class ServingError(TiltyardError):
     http_status = 503
 
 
+class OrchestrationError(TiltyardError):
+    """Prefect refused, or cannot be reached."""
+
+    exit_code = 9
+    http_status = 503
+
+
+class StackError(TiltyardError):
+    """The local stack, or one of its parts, cannot start or does not answer."""
+
+    exit_code = 9
+    http_status = 503
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the near miss, or lists what is allowed.
 

@@ -1,0 +1,96 @@
+"""What Prefect does by itself about Tiltyard's runs: those that fell silent, and those that found no free place."""
+
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events import Automation
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+_Labels = dict[str, str | list[str]]
+
+_TAG_OF_RUNS: _Labels = {"prefect.resource.id": "prefect.tag.tiltyard", "prefect.resource.role": "tag"}
+
+SILENT_SECONDS = 120
+"""A running run that gives no sign of life for so long has died; runs give one each 30 s."""
+
+START_SECONDS = 300
+"""A run whose process has not begun for so long after a worker took it never will."""
+
+_REFUSED = "Deployment concurrency limit reached."
+"""Prefect's message on a run that it refuses because another one is under way."""
+
+
+def keep_automations(client: SyncPrefectClient) -> None:
+    """Make the automations, or change them when they differ; doing it again changes nothing."""
+    known = {automation.name: automation for automation in client.read_automations()}
+    for wanted in automations():
+        found = known.get(wanted.name)
+        if found is None:
+            client.create_automation(wanted)
+        elif _content(found) != _content(wanted):
+            client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled}))
+
+
+def automations() -> tuple[AutomationCore, ...]:
+    """Return the automations: two that free the place of a dead run, one that lets a run go on later."""
+    silent = _absence(
+        "Tiltyard: crash runs that fell silent",
+        after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
+        seconds=SILENT_SECONDS,
+        message="The run gave no sign of life: its process or its machine has died. "
+        "Retry it (here, or by `tiltyard resume`): it goes on after the last finished step.",
+    )
+    stillborn = _absence(
+        "Tiltyard: crash runs that never began",
+        after={"prefect.flow-run.Pending"},
+        seconds=START_SECONDS,
+        message="A worker took the run and its process never began: the worker has died, or its machine is overloaded. "
+        "Retry it (here, or by `tiltyard resume`).",
+    )
+    return silent, stillborn, _second_chance()
+
+
+def _absence(name: str, *, after: set[str], seconds: int, message: str) -> AutomationCore:
+    """Crash a run when nothing follows an event of it."""
+    trigger = EventTrigger(
+        after=after,
+        expect={"prefect.flow-run.*"},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(_TAG_OF_RUNS),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=seconds),
+    )
+    action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
+    return AutomationCore(name=name, description=message, trigger=trigger, actions=[action])
+
+
+def _second_chance() -> AutomationCore:
+    """Queue a run that had begun before (retried, or resumed after an approval) and met another one under way."""
+    message = "Another run of the project is under way; this one, which had begun before it, goes on afterwards."
+    refused: _Labels = {"prefect.resource.id": "prefect.flow-run.*", "prefect.state-message": _REFUSED}
+    trigger = EventTrigger(
+        expect={"prefect.flow-run.Cancelled"},
+        match=ResourceSpecification(refused | {"prefect.run-count": "!0"}),
+        match_related=ResourceSpecification(_TAG_OF_RUNS),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Reactive,
+        threshold=1,
+    )
+    action = ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingConcurrencySlot", message=message, force=False)
+    name = "Tiltyard: let runs that had begun go on when there is a place"
+    return AutomationCore(name=name, description=message, trigger=trigger, actions=[action])
+
+
+def _content(automation: AutomationCore | Automation) -> dict[str, object]:
+    """Return what an automation does, in a form that compares."""
+    content = automation.model_dump(mode="json", include={"name", "description", "trigger", "actions"})
+    trigger = content["trigger"]
+    for key in ("after", "expect", "for_each"):
+        trigger[key] = sorted(trigger[key])
+    trigger.pop("id", None)
+    return content
