@@ -22,9 +22,10 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from tiltyard.project.environment import Workplace
+from tiltyard.project.gates import GatesSection
 from tiltyard.serving.server import serve
-serve(sys.argv[2].split(","), Workplace(Path(sys.argv[1])), port=int(sys.argv[3]), workers=int(sys.argv[4]),
-      poll_seconds=0.2)
+gates = dict.fromkeys(sys.argv[2].split(","), GatesSection())
+serve(gates, Workplace(Path(sys.argv[1])), port=int(sys.argv[3]), workers=int(sys.argv[4]), poll_seconds=0.2)
 """
 
 

@@ -18,6 +18,7 @@ from tests.serving.load import Tally, load
 from tests.serving.registries import Registered, workplace_at
 from tests.serving.servers import Server, eventually, planned, running
 from tiltyard.errors import ServingError, UsageError
+from tiltyard.project.gates import GatesSection
 from tiltyard.serving.champions import SERVING_REFUSED
 from tiltyard.serving.plan import Plan, read_plan, write_plan
 from tiltyard.serving.server import serve
@@ -140,27 +141,27 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServingError, match=f"port {port} is in use"):
-            serve(["churn"], workplace_at(tmp_path), port=port)
+            serve({"churn": GatesSection()}, workplace_at(tmp_path), port=port)
 
 
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 8080), ("127.0.0.1", 99_999), ("203.0.113.9", 0)])
 def test_an_address_that_cannot_be_listened_on_is_named(tmp_path: Path, host: str, port: int) -> None:
     with pytest.raises(ServingError) as caught:
-        serve(["churn"], workplace_at(tmp_path), host=host, port=port)
+        serve({"churn": GatesSection()}, workplace_at(tmp_path), host=host, port=port)
     assert caught.value.where == f"{host}:{port}"
 
 
 @pytest.mark.parametrize("names", [[], ["../etc"], ["Churn"]])
 def test_what_is_no_model_is_not_served(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(UsageError):
-        serve(names, workplace_at(tmp_path), port=free_port())
+        serve(dict.fromkeys(names, GatesSection()), workplace_at(tmp_path), port=free_port())
 
 
 def test_a_server_needs_workers_and_a_pause(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="0 workers"):
-        serve(["churn"], workplace_at(tmp_path), workers=0)
+        serve({"churn": GatesSection()}, workplace_at(tmp_path), workers=0)
     with pytest.raises(UsageError, match="no pause"):
-        serve(["churn"], workplace_at(tmp_path), poll_seconds=0)
+        serve({"churn": GatesSection()}, workplace_at(tmp_path), poll_seconds=0)
 
 
 def test_a_worker_is_light() -> None:

@@ -12,6 +12,7 @@ from tests.serving.registries import MODEL, Registered
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.bundle.sandbox import Verification, verify_bundle
 from tiltyard.errors import BundleError, RegistryError, ServingError, StorageError
+from tiltyard.project.gates import GatesSection
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ModelRef
 from tiltyard.serving import sidecar as module
@@ -29,7 +30,7 @@ class Bench:
         home = registered.workplace.home
         self.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
         self.settings = SidecarSettings(
-            names=(MODEL,),
+            gates={MODEL: GatesSection()},
             plan=home / "plan.json",
             cache=home / "bundles",
             project_file=home / "tiltyard.yaml",

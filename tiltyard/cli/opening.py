@@ -1,7 +1,10 @@
 """What the light commands need of a project, without importing what the heavy ones do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from tiltyard.cli.options import HERE
+from tiltyard.errors import UsageError
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import PROJECT_FILE, load_project
 from tiltyard.project.model import Project
@@ -20,6 +23,29 @@ def find_project(path: Path) -> tuple[Project, Workplace]:
     """
     file = (path / PROJECT_FILE if path.is_dir() else path).resolve()
     return load_project(file), Workplace(file)
+
+
+def find_projects(paths: Sequence[Path]) -> tuple[tuple[Project, Workplace], ...]:
+    """Load the projects that share a home, each with the place it runs at.
+
+    Args:
+        paths: Project files, or the folders that hold them; the one here when empty.
+
+    Raises:
+        ProjectError: A file is missing or wrong.
+        UsageError: Two projects have one name, or several have no home in common.
+    """
+    found = tuple(find_project(path) for path in paths or (HERE,))
+    names = [project.name for project, _ in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two projects are named `{twice}`", cure="Give each `name:` of its own, or name it once.")
+    if len({workplace.home for _, workplace in found}) > 1:
+        raise UsageError(
+            f"the projects {', '.join(f'`{name}`' for name in names)} have no home in common",
+            cure="Set TILTYARD_HOME to a folder that they share.",
+        )
+    return found
 
 
 def find_ledger(path: Path) -> Ledger:

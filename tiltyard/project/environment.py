@@ -22,6 +22,8 @@ class Environment(BaseSettings):
         s3_endpoint: Address of an S3 server other than AWS.
         protect_key: Key of the keyed hashes under `protect:`.
         actor: Who acts, for the ledger; the login name when unset.
+        webhook_secret: Shared with MLflow, which signs its calls to the model server with it; no calls are taken when
+            unset.
         tracking_uri: MLflow's tracking server; when unset the local stack's if it is up, else an SQLite file in `home`.
         prefect_api: Prefect's API; when unset the local stack's if it is up, else a temporary server.
     """
@@ -35,6 +37,7 @@ class Environment(BaseSettings):
     s3_endpoint: str | None = None
     protect_key: SecretStr | None = None
     actor: str | None = None
+    webhook_secret: SecretStr | None = None
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     prefect_api: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
 

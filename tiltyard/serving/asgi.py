@@ -8,6 +8,7 @@ from typing import Any
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, RequestError, error_answer
 from tiltyard.serving.handler import Request, handle
+from tiltyard.serving.hooks import HOOK, Hook
 from tiltyard.serving.slots import Served
 
 Scope = dict[str, Any]
@@ -34,10 +35,12 @@ class App:
 
     Args:
         served: What it answers with; replaced as a whole by assignment, at any moment.
+        hook: Takes MLflow's calls.
     """
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, hook: Hook | None = None) -> None:
         self.served = served
+        self._hook = hook or Hook(None, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,6 +62,8 @@ class App:
         try:
             length, encoding, expects = _headers(scope)
             body = await self._body(receive, length, expects=expects)
+            if scope["path"] == HOOK:
+                return self._hook.answer(scope["method"], dict(scope["headers"]), body)
             request = Request(scope["method"], scope["path"], body, encoding)
             if len(body) < LONG_BODY:
                 return handle(self.served, request)

@@ -11,12 +11,14 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tiltyard
 from tiltyard.errors import ServingError, UsageError
 from tiltyard.project.environment import Workplace
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
 from tiltyard.serving.processes import start_log
 from tiltyard.serving.settings import DRAIN_SECONDS, Limits, SidecarSettings, WorkerSettings
@@ -36,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def serve(
-    names: Sequence[str],
+    gates: Mapping[str, GatesSection],
     workplace: Workplace,
     *,
     host: str = "127.0.0.1",
@@ -48,7 +50,8 @@ def serve(
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
 
     Args:
-        names: Registered models; each is answered for as soon as it has a champion.
+        gates: Registered models, each with what its project says about moves by hand; each is answered for as soon as
+            it has a champion.
         workplace: Addresses of registry and store, and the home that holds plan and cache.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.
@@ -60,26 +63,45 @@ def serve(
         UsageError: No name, a name that is none, or no worker.
         ServingError: The address cannot be listened on.
     """
-    _check(names, workers, poll_seconds)
-    with listen(host, port) as listener:
+    _check(tuple(gates), workers, poll_seconds)
+    with listen(host, port) as listener, _pipe() as (ear, mouth):
         start_log("server")
-        _log.info("listening on %s for %s", address_of(listener), ", ".join(names))
+        _log.info("listening on %s for %s", address_of(listener), ", ".join(gates))
         folder = workplace.home / "serving"
         plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
         told = WorkerSettings(
-            names=tuple(names), plan=plan, socket=listener.fileno(), parent=os.getpid(), limits=limits or Limits()
+            names=tuple(gates),
+            plan=plan,
+            socket=listener.fileno(),
+            parent=os.getpid(),
+            limits=limits or Limits(),
+            hint=mouth,
         )
         sidecar = SidecarSettings(
-            names=tuple(names),
+            gates=dict(gates),
             plan=plan,
             cache=folder / "bundles",
             project_file=workplace.project_file,
             parent=os.getpid(),
             poll_seconds=poll_seconds,
+            hint=ear,
         )
-        children = [Child("worker", told, _worker_environment(), listener.fileno()) for _ in range(workers)]
-        children.append(Child("sidecar", sidecar, _sidecar_environment(workplace)))
+        children = [Child("worker", told, _worker_environment(), (told.socket, mouth)) for _ in range(workers)]
+        children.append(Child("sidecar", sidecar, _sidecar_environment(workplace), (ear,)))
         asyncio.run(_supervise(children, listener))
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """Open the way from workers to sidecar: file descriptors to read from and to write to, neither of which waits."""
+    ends = os.pipe()
+    try:
+        for end in ends:
+            os.set_blocking(end, False)
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def _check(names: Sequence[str], workers: int, poll_seconds: float) -> None:
@@ -130,16 +152,16 @@ class Child:
         role: `worker` or `sidecar`: a module of this room with a `main`.
         settings: What it is told.
         environment: Its environment variables.
-        inherited: File descriptor it shares.
+        inherited: File descriptors it shares.
     """
 
     def __init__(
-        self, role: str, settings: Section, environment: Mapping[str, str], inherited: int | None = None
+        self, role: str, settings: Section, environment: Mapping[str, str], inherited: Sequence[int] = ()
     ) -> None:
         self._role = role
         self._command = [sys.executable, "-P", "-m", f"tiltyard.serving.{role}", settings.model_dump_json()]
         self._environment = dict(environment)
-        self._inherited = () if inherited is None else (inherited,)
+        self._inherited = tuple(inherited)
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep(self, stopping: asyncio.Event) -> None:

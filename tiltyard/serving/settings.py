@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
 
 MEBIBYTE = 1 << 20
@@ -34,6 +35,7 @@ class WorkerSettings(Section):
         socket: File descriptor of the listening socket, inherited.
         parent: Process id of the supervisor; the worker drains when it is gone.
         limits: Limits of a request.
+        hint: File descriptor, inherited, whose writing has the sidecar look at once; None to leave it to its pauses.
         drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, how
             long it waits for requests on connections that it has accepted.
     """
@@ -43,6 +45,7 @@ class WorkerSettings(Section):
     socket: int
     parent: int
     limits: Limits = Limits()
+    hint: int | None = None
     drain_seconds: float = DRAIN_SECONDS
 
 
@@ -50,19 +53,21 @@ class SidecarSettings(Section):
     """What the sidecar is told.
 
     Attributes:
-        names: Models whose champions it fetches.
+        gates: Models whose champions it fetches, with what their projects say about moves by hand.
         plan: Path of the plan file, which it alone writes.
         cache: Folder of the fetched bundles.
         project_file: Project file, from which the registry's and the store's default addresses follow.
         parent: Process id of the supervisor; the sidecar ends when it is gone.
         poll_seconds: Pause between two looks at the registry.
+        hint: File descriptor, inherited, that becomes readable when a look is due at once; None for pauses alone.
         verify_seconds: Longest time a version's verification may take.
     """
 
-    names: tuple[str, ...]
+    gates: dict[str, GatesSection]
     plan: Annotated[Path, Field(strict=False)]
     cache: Annotated[Path, Field(strict=False)]
     project_file: Annotated[Path, Field(strict=False)]
     parent: int
     poll_seconds: float
+    hint: int | None = None
     verify_seconds: float = 120.0

@@ -7,6 +7,7 @@ and into the log. Started by `tiltyard.serving.server` as `python -m tiltyard.se
 
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -27,6 +28,9 @@ from tiltyard.serving.settings import SidecarSettings
 
 AGAIN_AFTER = timedelta(minutes=5)
 """When a refused version is tried once more: a machine too busy to verify in time is no fault of the version."""
+
+_HINTS = 65_536
+"""As many as a pipe holds: they all ask for the same look."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ class Sidecar:
 
     def look(self) -> None:
         """Look once at every model's champion; what cannot be done now is said once and tried at the next look."""
-        for name in self._settings.names:
+        for name in self._settings.gates:
             for step in (self._follow_champion, self._record_move):
                 try:
                     step(name)
@@ -169,7 +173,15 @@ def main(arguments: list[str]) -> None:
     sidecar = Sidecar(settings, Champions(Workplace(settings.project_file)))
     while not orphaned(settings.parent):
         sidecar.look()
+        rest(settings)
+
+
+def rest(settings: SidecarSettings) -> None:
+    """Wait for the next look: until the pause is over, or somebody hints that it is worth it."""
+    if settings.hint is None:
         time.sleep(settings.poll_seconds)
+    elif select.select([settings.hint], [], [], settings.poll_seconds)[0]:
+        os.read(settings.hint, _HINTS)
 
 
 def _end(*_: object) -> None:

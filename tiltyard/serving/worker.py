@@ -20,6 +20,7 @@ import uvloop
 from tiltyard.errors import ServingError, TiltyardError
 from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App
+from tiltyard.serving.hooks import Hook
 from tiltyard.serving.plan import Stamp, read_plan, stamp_of
 from tiltyard.serving.processes import orphaned, start_log
 from tiltyard.serving.settings import WorkerSettings
@@ -157,7 +158,9 @@ def main(arguments: list[str]) -> None:
     """
     settings = WorkerSettings.model_validate_json(arguments[0])
     start_log("worker")
-    app = App(Served(names=settings.names, limits=settings.limits))
+    secret = Environment().webhook_secret
+    hook = Hook(secret.get_secret_value() if secret else None, settings.hint)
+    app = App(Served(names=settings.names, limits=settings.limits), hook)
     config = uvicorn.Config(
         app,
         http="httptools",
