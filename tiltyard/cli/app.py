@@ -21,6 +21,7 @@ from tiltyard.cli.promote import promote, rollback
 from tiltyard.cli.schema import schema
 from tiltyard.cli.serve import serve
 from tiltyard.cli.train import train
+from tiltyard.cli.up import down, up
 from tiltyard.errors import TiltyardError
 
 _USAGE = 2
@@ -58,7 +59,7 @@ def _help(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
 
 
-for _command in (init, check, train, predict, serve, history, promote, rollback, schema):
+for _command in (init, check, train, predict, serve, up, down, history, promote, rollback, schema):
     app.command(help=_help(_command))(_command)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PIPE_WIDTH = 140
 
 
-def _console(stream: TextIO) -> Console:
+def console(stream: TextIO) -> Console:
     """Return a console that does not squeeze what goes into a pipe; rich colours on a terminal only."""
     width = shutil.get_terminal_size().columns if stream.isatty() else _PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
@@ -36,7 +36,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*headings, box=SIMPLE, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row, style=next((STYLES[cell] for cell in row if cell in STYLES), ""))
-    _console(sys.stdout).print(table)
+    console(sys.stdout).print(table)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def progress_bar(waiting: str, *, hidden: bool = False) -> Iterator[Callable[["S
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     disabled = hidden or not sys.stderr.isatty()
-    with Progress(*columns, console=_console(sys.stderr), transient=True, disable=disabled) as bar:
+    with Progress(*columns, console=console(sys.stderr), transient=True, disable=disabled) as bar:
         task = bar.add_task(waiting, total=None)
 
         def show(progress: "SearchProgress | int") -> None:

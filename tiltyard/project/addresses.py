@@ -22,6 +22,7 @@ class Addresses(Section):
         server: URL of the model server.
         supervisor: Process id of the stack's supervisor.
         started: When that process was started, seconds since 1970; tells it from a later one of the same number.
+        projects: Paths of the project files that it serves and trains.
     """
 
     prefect: str
@@ -29,6 +30,7 @@ class Addresses(Section):
     server: str
     supervisor: int
     started: float
+    projects: tuple[str, ...] = ()
 
     @property
     def alive(self) -> bool:
