@@ -114,6 +114,26 @@ def remove(name: str, workplace: Workplace) -> tuple[Deployed, ...]:
         return tuple(_remove(client, api, _name(client, found), found) for found in every if found.name == name)
 
 
+def behind(project_file: Path) -> tuple[str, ...]:
+    """Return the names of a project's deployments that are missing, or not as its file has them; change nothing.
+
+    Args:
+        project_file: The project file, or the folder that holds it.
+
+    Raises:
+        ProjectError: The project file is missing or wrong.
+        OrchestrationError: Prefect cannot be reached, or refuses.
+    """
+    file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
+    project = load_project(file)
+    with connected(api_of(Workplace(file))) as client:
+        every = {f"{wanted['flow']}/{project.name}": wanted for wanted in _wanted(file, project)}
+        found = {name: _read(client, name) for name in every}
+    return tuple(
+        name for name, wanted in every.items() if (known := found[name]) is None or _content(known) != _asked(wanted)
+    )
+
+
 def _check_names(projects: Mapping[Path, Project]) -> None:
     """Refuse two files of one name: their deployments would be one."""
     owners: dict[str, Path] = {}

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 STYLES = {"promote": "green", "refuse": "red", "inconclusive": "yellow", "error": "red", "warning": "yellow"}
+STYLES |= {"wrong": "red", "warn": "yellow"}
 
 
 def _colours() -> bool | None:
