@@ -14,6 +14,7 @@ import typer
 
 import tiltyard
 from tiltyard.cli.check import check
+from tiltyard.cli.doctor import doctor
 from tiltyard.cli.history import history
 from tiltyard.cli.init import init
 from tiltyard.cli.predict import predict
@@ -59,7 +60,7 @@ def _help(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
 
 
-for _command in (init, check, train, predict, serve, up, down, history, promote, rollback, schema):
+for _command in (init, check, train, predict, serve, up, down, doctor, history, promote, rollback, schema):
     app.command(help=_help(_command))(_command)
 
 

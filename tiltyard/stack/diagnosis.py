@@ -1,5 +1,6 @@
 """Is the local stack of a home whole, and could one be started?"""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from tiltyard.project.addresses import STACK, Addresses, read_addresses
 from tiltyard.project.diagnosis import Diagnosis, doubtful, fine, wrong
 from tiltyard.stack.health import Health, health
 from tiltyard.stack.marks import marked
-from tiltyard.stack.ports import USUAL, describe_listener, listener
+from tiltyard.stack.ports import USUAL, describe_listener
 
 _TITLES = {"prefect": "Prefect", "mlflow": "MLflow", "server": "the model server"}
 
@@ -56,10 +57,17 @@ def _check_leftovers(home: Path) -> Iterator[Diagnosis]:
 
 def _check_ports() -> Iterator[Diagnosis]:
     """See whether the usual ports are free."""
-    taken = {port: part for part, port in USUAL.items() if listener(port) is not None}
+    taken = {port: part for part, port in USUAL.items() if _answers(port)}
     for port, part in taken.items():
         sentence = f"The usual port {port} of {_TITLES[part]} is taken by {describe_listener(port)}."
         cure = "`tiltyard up` takes another one by itself; stop that process to have the usual one."
         yield doubtful("ports", sentence, cure)
     if not taken:
         yield fine("ports", f"{', '.join(str(port) for port in USUAL.values())} are free.")
+
+
+def _answers(port: int) -> bool:
+    """Whether anybody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
