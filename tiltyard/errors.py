@@ -72,6 +72,13 @@ class TrainingError(TiltyardError):
     exit_code = 4
 
 
+class OverdueError(TiltyardError):
+    """A step took longer than anything it does can take."""
+
+    exit_code = 10
+    http_status = 504
+
+
 class BundleError(TiltyardError):
     """A model cannot become a bundle, or a bundle is damaged or not what it claims to be."""
 
@@ -122,7 +129,7 @@ class OrchestrationError(TiltyardError):
 class StackError(TiltyardError):
     """The local stack, or one of its parts, cannot start or does not answer."""
 
-    exit_code = 9
+    exit_code = 10
     http_status = 503
 
 

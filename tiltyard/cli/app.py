@@ -17,6 +17,7 @@ from tiltyard.cli.check import check
 from tiltyard.cli.doctor import doctor
 from tiltyard.cli.history import history
 from tiltyard.cli.init import init
+from tiltyard.cli.logs import logs
 from tiltyard.cli.predict import predict
 from tiltyard.cli.promote import promote, rollback
 from tiltyard.cli.schema import schema
@@ -60,7 +61,7 @@ def _help(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
 
 
-for _command in (init, check, train, predict, serve, up, down, doctor, history, promote, rollback, schema):
+for _command in (init, check, train, predict, serve, up, down, logs, doctor, history, promote, rollback, schema):
     app.command(help=_help(_command))(_command)
 
 

@@ -48,6 +48,15 @@ def find_projects(paths: Sequence[Path]) -> tuple[tuple[Project, Workplace], ...
     return found
 
 
+def find_home(path: Path) -> Path:
+    """Return the home of a project without reading its file, which may be broken or gone.
+
+    Args:
+        path: The project file or the folder that holds it.
+    """
+    return Workplace(path / PROJECT_FILE if path.is_dir() else path).home
+
+
 def find_ledger(path: Path) -> Ledger:
     """Open a project's ledger alone; MLflow, which takes seconds to import, is not asked.
 

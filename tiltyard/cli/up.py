@@ -1,29 +1,18 @@
 """`tiltyard up` and `tiltyard down`: Prefect, MLflow, a worker and the model server on this machine."""
 
+import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiltyard.cli.options import HERE, JsonOption
+from tiltyard.cli.options import HERE, JsonOption, ProjectOption, ProjectsOption
 
 if TYPE_CHECKING:
     from tiltyard.project.addresses import Addresses
     from tiltyard.stack.running import Wanted
-
-ProjectsOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--project",
-        "-p",
-        help="Project file, or the folder that holds tiltyard.yaml; repeat it for several that share TILTYARD_HOME.",
-        show_default="here",
-    ),
-]
-_PORT = {"min": 1, "max": 65535, "show_default": False}
 
 
 def up(
@@ -57,52 +46,28 @@ def up(
       tiltyard status
       tiltyard down
     """
+    from tiltyard.cli.opening import find_projects
     from tiltyard.stack.ports import Wishes
     from tiltyard.stack.running import Wanted
 
-    files, home = find_home(project)
+    found = find_projects(project or ())
+    files = tuple(dict.fromkeys(workplace.project_file for _, workplace in found))
+    home = found[0][1].home
     wanted = Wanted(home, files, host, Wishes(prefect=prefect_port, mlflow=mlflow_port, server=port))
     _bring_up(wanted, stay=not (detach or json), json=json)
 
 
-def down(*, project: ProjectsOption = None) -> None:
+def down(*, project: ProjectOption = HERE) -> None:
     """Take down what `tiltyard up` started, training runs included; nothing stays behind.
 
     Examples:
       tiltyard down
     """
+    from tiltyard.cli.opening import find_home
     from tiltyard.cli.output import say
     from tiltyard.stack.running import down as take_down
 
-    _, home = find_home(project)
-    say("down" if take_down(home) else "Nothing is up here.")
-
-
-def find_home(projects: Sequence[Path] | None) -> tuple[tuple[Path, ...], Path]:
-    """Return the project files that are meant, and the home that they share.
-
-    Args:
-        projects: Project files or their folders; the current folder when left out.
-
-    Raises:
-        ProjectError: A file is missing or wrong.
-        UsageError: Several projects have no home in common.
-    """
-    from tiltyard.cli.opening import find_project
-    from tiltyard.errors import UsageError
-
-    found = [find_project(path) for path in projects or [HERE]]
-    files = tuple(dict.fromkeys(workplace.project_file for _, workplace in found))
-    homes = {workplace.home for _, workplace in found}
-    if len(homes) > 1:
-        raise UsageError(
-            f"{len(files)} projects share no home", cure="Set TILTYARD_HOME to a folder for what they have in common."
-        )
-    names = [project.name for project, _ in found]
-    twice = next((name for name in names if len(files) > 1 and names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"two projects are named `{twice}`", cure="Names tell projects apart: change one.")
-    return files, homes.pop()
+    say("Down." if take_down(find_home(project)) else "Nothing is up here.")
 
 
 def _bring_up(wanted: "Wanted", *, stay: bool, json: bool) -> None:
@@ -114,7 +79,7 @@ def _bring_up(wanted: "Wanted", *, stay: bool, json: bool) -> None:
 
     with interruptible():
         with starting(hidden=json) as watch:
-            stack = bring_up(wanted, watch=watch, then=lambda addresses: _put_into_force(wanted.projects, addresses))
+            stack = bring_up(wanted, watch=watch, then=lambda addresses: _put_into_force(wanted, addresses))
         if json:
             write_json({**stack.addresses.model_dump(mode="json"), "already": stack.already})
             return
@@ -130,11 +95,31 @@ def _bring_up(wanted: "Wanted", *, stay: bool, json: bool) -> None:
         except KeyboardInterrupt:
             complain("tiltyard: taking everything down.")
             take_down(wanted.home)
-            say("down")
+            say("Down.")
 
 
-def _put_into_force(projects: Sequence[Path], addresses: "Addresses") -> None:
-    """Bring deployments and schedules to what the project files say."""
+def _put_into_force(wanted: "Wanted", addresses: "Addresses") -> None:
+    """Bring deployments and schedules to what the project files say, and have MLflow call the model server."""
+    from flows.local import prepare
+    from tiltyard.cli.output import complain
+    from tiltyard.errors import RegistryError
+    from tiltyard.project.addresses import STACK
+    from tiltyard.project.environment import Workplace
+
+    os.environ |= {"PREFECT_API_URL": addresses.prefect, "MLFLOW_TRACKING_URI": addresses.mlflow}
+    workplace = Workplace(wanted.projects[0])
+    prepare(workplace)
+    from flows.deployments import deploy
+    from tiltyard.registry.client import connect
+    from tiltyard.registry.webhooks import ensure_webhook
+    from tiltyard.serving.hooks import HOOK
+    from tiltyard.stack.keys import keys_of
+
+    deploy(wanted.projects)
+    try:
+        ensure_webhook(connect(workplace), addresses.server + HOOK, keys_of(wanted.home / STACK).webhook)
+    except RegistryError as error:
+        complain(f"tiltyard: the model server is not told of moves at once, and looks by itself instead: {error}")
 
 
 @contextmanager

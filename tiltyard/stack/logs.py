@@ -1,8 +1,9 @@
 """What the parts wrote: the last lines of their logs, and new ones as they come."""
 
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tiltyard.project.addresses import STACK
@@ -10,6 +11,7 @@ from tiltyard.stack.supervisor import LOGS
 
 _LONGEST = 300
 _PAUSE = 0.3
+_CHUNK = 1 << 20
 
 
 def log_file(home: Path, name: str) -> Path:
@@ -43,30 +45,44 @@ def last_words(home: Path, name: str) -> str:
     return f"Its log, {file}, ends with: {said[:_LONGEST]}" if said else f"Its log is {file}."
 
 
-def follow(file: Path, *, stopped: Callable[[], bool]) -> Iterator[str]:
-    """Yield the lines that are written from now on, over the log's rotation, until told to stop.
+def new_lines(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """Yield the lines that are written from now on, without end, each with the name of its log.
 
     Args:
-        file: The log; it may appear later.
-        stopped: Asked when nothing new has come.
+        files: The logs by name; one may appear later, and is followed over its rotation.
     """
-    place = file.stat().st_size if file.exists() else 0
-    inode = file.stat().st_ino if file.exists() else None
-    rest = ""
+    tails = {name: _Tail(file) for name, file in files.items()}
     while True:
-        fresh = b""
-        if file.exists():
-            status = file.stat()
-            if status.st_ino != inode or status.st_size < place:
-                place, inode = 0, status.st_ino
-            with file.open("rb") as stream:
-                stream.seek(place)
-                fresh = stream.read()
-            place += len(fresh)
-        if fresh:
-            *whole, rest = (rest + fresh.decode("utf-8", "replace")).split("\n")
-            yield from whole
-        elif stopped():
-            return
-        else:
+        fresh = [(name, line) for name, tail in tails.items() for line in tail.read()]
+        yield from fresh
+        if not fresh:
             time.sleep(_PAUSE)
+
+
+class _Tail:
+    """The end of one log, read as it grows.
+
+    Args:
+        file: The log.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._rest = b""
+        status = file.stat() if file.exists() else None
+        self._inode, self._place = (status.st_ino, status.st_size) if status else (0, 0)
+
+    def read(self) -> list[str]:
+        """Return the whole lines that are new; a log that was rotated or shortened is read from its beginning."""
+        try:
+            with self._file.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                if status.st_ino != self._inode or status.st_size < self._place:
+                    self._inode, self._place, self._rest = status.st_ino, 0, b""
+                stream.seek(self._place)
+                fresh = stream.read(_CHUNK)
+        except FileNotFoundError:
+            return []
+        self._place += len(fresh)
+        *lines, self._rest = (self._rest + fresh).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in lines]

@@ -45,7 +45,7 @@ logfile_backups=1
 pidfile=supervisord.pid
 childlogdir=logs
 identifier=tiltyard
-
+{user}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
@@ -126,7 +126,8 @@ def configuration() -> str:
         )
         for place, name in enumerate(PARTS)
     )
-    return _HEAD + "".join(programs)
+    user = "user=root\n" if os.getuid() == 0 else ""  # it asks for that rather than warn at every start
+    return _HEAD.replace("{user}", user) + "".join(programs)
 
 
 def socket_of(home: Path) -> Path:
