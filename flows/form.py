@@ -6,8 +6,8 @@ from typing import Any
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
-_NOT_FOR_PEOPLE = {"path"}
-"""Formats that only programs have a use for."""
+_KINDS = {"date": {"title": "Day"}, "date-time": {"title": "Moment"}}
+"""Names of the kinds of time that a field offers to choose from."""
 
 
 def form(
@@ -39,10 +39,15 @@ def form(
 
 
 def _plain(field: dict[str, Any]) -> dict[str, Any]:
-    """Make one field of what may be a value or null, or a time or a date."""
-    kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
-    rest = {key: value for key, value in field.items() if key != "anyOf" and not (kinds and value is None)}
-    plain = rest | (kinds[0] if kinds else {})
-    if len({kind.get("format") for kind in kinds}) > 1 or plain.get("format") in _NOT_FOR_PEOPLE:
-        plain.pop("format", None)
+    """Let an empty field stand for null; make a choice of a switch that may stay untouched."""
+    kinds = [_KINDS.get(kind.get("format"), {}) | kind for kind in field.get("anyOf", ()) if kind["type"] != "null"]
+    plain = {key: value for key, value in field.items() if key != "anyOf" and not (kinds and value is None)}
+    if len(kinds) == 1:
+        plain |= kinds[0]
+        if plain["type"] == "boolean":
+            plain["enum"] = [True, False]
+    elif kinds:
+        plain["anyOf"] = sorted(kinds, key=lambda kind: str(kind.get("format")))
+    if plain.get("format") == "path":  # of no use to a person, and the UI has no field for it
+        del plain["format"]
     return plain

@@ -14,6 +14,12 @@ from tiltyard.project.environment import Workplace
 TAG = "tiltyard"
 """Tag of everything at Prefect that is Tiltyard's."""
 
+POOL = "tiltyard"
+"""Work pool of all deployments."""
+
+PROCESS = "process"
+"""Type of a work pool whose workers start a process for each run; what `deploy` makes when there is no pool."""
+
 
 def api_of(workplace: Workplace) -> str:
     """Return the address of Prefect's API in force.

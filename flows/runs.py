@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
@@ -128,15 +128,12 @@ def retry(api: str, run: UUID) -> Run:
     with connected(api) as client:
         state = client.read_flow_run(run).state
         if state is None or state.type not in _ENDED_BADLY:
-            raise ConflictError(
-                f"`{found.name}` is {found.state}", where=found.url, cure=_cure(state is not None and state.is_final())
-            )
-        again = Scheduled(
-            name="AwaitingRetry", message="Retried by `tiltyard resume`.", scheduled_time=datetime.now(UTC)
-        )
-        result = client.set_flow_run_state(run, again)
+            cure = _cure(final=state is not None and state.is_final())
+            raise ConflictError(f"`{found.name}` is {found.state}", where=found.url, cure=cure)
+        result = client.set_flow_run_state(run, _again())
         if result.state is None or result.state.type != StateType.SCHEDULED:
-            what = f"Prefect does not start `{found.name}` again: {getattr(result.details, 'reason', None) or result.status}"
+            reason = getattr(result.details, "reason", None) or result.status
+            what = f"Prefect does not start `{found.name}` again: {reason}"
             raise ConflictError(what, where=found.url, cure="Look at the run in Prefect's UI.")
     return find(api, run)
 
@@ -147,7 +144,12 @@ def ended_badly(runs: Sequence[Run]) -> Run | None:
     return next((run for run in runs if run.state in bad), None)
 
 
-def _cure(final: bool) -> str:
+def _again() -> State[None]:
+    """Return the state that *Retry* in the UI sets."""
+    return Scheduled(name="AwaitingRetry", message="Retried by `tiltyard resume`.", scheduled_time=datetime.now(UTC))
+
+
+def _cure(*, final: bool) -> str:
     return "It has ended well: start a new run." if final else "Wait for its end, or cancel it in Prefect's UI."
 
 
