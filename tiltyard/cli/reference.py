@@ -32,6 +32,7 @@ EXIT_CODES = {
     6: "MLflow, the ledger or the object store refused or cannot be reached",
     7: "somebody else was first",
     8: "the model server cannot start",
+    9: "Prefect refused or cannot be reached",
     130: "stopped by Ctrl-C",
 }
 
