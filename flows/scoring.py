@@ -4,11 +4,13 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.ending import explained
 from tasks import scoring
 from tiltyard.steps.scoring import ScoringOutcome
 
 
-@flow(name="score", persist_result=False)
+@flow(name="score", flow_run_name="{table}", persist_result=False)
+@explained
 def score(
     project: Path, table: str, output: Path, *, version: int | None = None, chunk_rows: int = 50_000
 ) -> ScoringOutcome:

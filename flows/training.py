@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from pydantic import Field
 
-from tasks import bundling, data, judging, registering, training
-from tasks.step import kept
+from flows import approval
+from flows.ending import explained
+from flows.orchestrator import page
+from tasks import artifacts, bundling, data, judging, registering, training
+from tasks.step import kept, kept_for
+from tiltyard.errors import TiltyardError
 from tiltyard.evaluation.records import Verdict
+from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.steps.approving import wanted as asked_because
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
@@ -25,7 +33,21 @@ from tiltyard.steps.run import (
 )
 
 
-@flow(name="train", persist_result=False, validate_parameters=True)
+def _title() -> str:
+    """Name a flow run: the project, and why it runs."""
+    given = flow_run.parameters
+    file = Path(given["project"])
+    try:
+        name = load_project(file / PROJECT_FILE if file.is_dir() else file).name
+    except TiltyardError:
+        name = file.stem if file.suffix else file.name
+    kind = "dry run" if given.get("dry_run") else "training"
+    known = f" on what was known {given['as_of']}" if given.get("as_of") else ""
+    return f"{name}: {given.get('reason') or kind + known}"
+
+
+@flow(name="train", flow_run_name=_title, persist_result=False, validate_parameters=True)
+@explained
 def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     project: Path,
     *,
@@ -47,7 +69,7 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
         mode: What the challenger must show, in place of the project file's.
         dry_run: Whether to stop at the verdict: nothing is registered, nothing promoted.
         promote: Whether a winner becomes champion by this run; left out, it does unless `as_of` is given.
-        as_of: Train on what was known then: rows of a later time are left out. A date means the end of that day.
+        as_of: Train on what was known then: rows of a later time are left out. A date means the end of that day (UTC).
 
     Returns:
         How it ended; when the same run was done before, how that one ended.
@@ -55,22 +77,38 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     Raises:
         TiltyardError: Something went wrong that a person can cure; says what to do.
     """
+    settled = approval.resumed(project)
+    if settled is not None:
+        return settled
     wanted = as_of is None if promote is None else promote
-    assignment = assign(project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of)
+    assignment = assign(
+        project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of, page=_page_of_this_run()
+    )
     with one_at_a_time(assignment):
-        run = identify(assignment, data.ingest(assignment))
+        run = identify(assignment, kept_for(data.ingest, assignment, str(flow_run.id))(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
         return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)
+
+
+def _page_of_this_run() -> str:
+    """Return the address of this run in Prefect's UI; empty when its server is a temporary one."""
+    api = PREFECT_API_URL.value()
+    return page(api, f"runs/flow-run/{flow_run.id}") if api else ""
 
 
 def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOutcome:
     """Do every step that an interrupted run of the same key has not done."""
     champion = judging.find_opponent(run)
-    kept(data.check, run)(run, champion)
+    summary = kept(data.examine, run)(run)
+    artifacts.show_validation(run, summary)
+    kept(data.check, run)(run, champion, summary)
     parts = kept(data.split, run)(run)
-    result = kept(training.tune, run)(run)
+    with artifacts.search_shown(run):
+        result = kept(training.tune, run)(run)
+    artifacts.show_leaderboard(run, result)
     fitted = kept(training.fit, run)(run, result)
     evaluation = kept(judging.evaluate, run)(run, fitted, champion)
+    artifacts.show_scores(run, evaluation)
     bundle = kept(bundling.build, run)(run, fitted)
     verification = kept(bundling.verify, run)(run, bundle)
     verdict = kept(judging.judge, run)(run, evaluation, verification, bundle.manifest.size_bytes)
@@ -78,6 +116,7 @@ def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOut
         documented = kept(registering.sketch, run)(
             run, fitted=fitted, parts=parts, evaluation=evaluation, verdict=verdict
         )
+        artifacts.show_verdict(run, None, evaluation, verdict, documented)
         return outcome_of(run, None, evaluation, verdict, card=documented.card, promoted=False)
     registered = kept(registering.register, run)(
         run, parts=parts, result=result, fitted=fitted, scorecard=evaluation.challenger, bundle=bundle
@@ -85,6 +124,8 @@ def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOut
     documented = kept(registering.document, run)(
         run, fitted=fitted, parts=parts, registered=registered, evaluation=evaluation, verdict=verdict
     )
+    artifacts.show_verdict(run, registered, evaluation, verdict, documented)
+    artifacts.show_links(run, registered)
     return _decide(run, registered, evaluation, verdict, documented, promote=promote)
 
 
@@ -97,9 +138,12 @@ def _decide(
     *,
     promote: bool,
 ) -> TrainingOutcome:
-    """Do what follows from the verdict, and end the run."""
-    promoted = promote and verdict.outcome == "promote"
-    if promoted:
+    """Do what follows from the verdict, or let a person decide, and end the run."""
+    outcome = outcome_of(run, registered, evaluation, verdict, card=documented.card, promoted=False)
+    why = asked_because(run.project.gates, verdict) if promote else None
+    if why is not None:
+        return conclude(run, approval.ask(run, registered, evaluation, outcome, why))
+    if promote and verdict.outcome == "promote":
         registering.promote(run, registered, evaluation, verdict)
-    outcome = outcome_of(run, registered, evaluation, verdict, card=documented.card, promoted=promoted)
+        outcome = outcome.model_copy(update={"promoted": True})
     return conclude(run, outcome)

@@ -3,7 +3,7 @@
 from tasks.step import step
 from tiltyard.steps import promoting, registering
 
-register = step("Register the challenger", outside=True)(registering.register)
-sketch = step("Write the card of a dry run")(promoting.sketch)
-document = step("Write down the verdict", outside=True)(promoting.document)
-promote = step("Promote", outside=True, keep=False)(promoting.crown)
+register = step("Register the challenger", minutes=60, outside=True)(registering.register)
+sketch = step("Write the card of a dry run", minutes=60)(promoting.sketch)
+document = step("Write down the verdict", minutes=60, outside=True)(promoting.document)
+promote = step("Promote", minutes=10, outside=True, keep=False)(promoting.crown)

@@ -75,7 +75,7 @@ def train(file: Path) -> Trained:
     assignment = assign(file, seconds=None, trials=1, reason="a test")
     run = identify(assignment, data.read_table(assignment))
     found = champion.find_opponent(run)
-    data.check(run, found)
+    data.check(run, found, data.examine(run))
     parts = data.split(run)
     result = training.tune(run)
     fitted = training.fit_winner(run, result)

@@ -76,6 +76,34 @@ def coerce_features(frame: pd.DataFrame, contract: Contract, *, where: str) -> p
     return typed
 
 
+def coerce_column(
+    frame: pd.DataFrame, column: Column, contract: Contract, *, where: str, show_values: bool = True
+) -> "pd.Series[Any]":
+    """Type one column of a table.
+
+    Args:
+        frame: Raw frame with any dtypes.
+        column: The column.
+        contract: Says how numbers and missing values are written.
+        where: Name of the source, for errors.
+        show_values: Whether an error may show values of the column.
+
+    Returns:
+        As `coerce` types it.
+
+    Raises:
+        DataError: The column is absent, or values are not of their kind.
+    """
+    alone = contract.model_copy(update={"columns": (column,)})
+    try:
+        return _typed(frame, alone, (column,), where=where, optional=set())[column.name]
+    except DataError as error:
+        if show_values:
+            raise
+        what = f"column `{column.name}` holds values that are not {expected(column)}"
+        raise DataError(what, where=where, cure=error.cure) from None
+
+
 def feature_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
     """Return the features of a typed frame as numpy arrays (see `tiltyard.bundle.model.Columns`)."""
     columns: dict[str, NDArray[Any]] = {}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tiltyard.data.as_of import known_by, time_column
 from tiltyard.data.coercion import ARROW_TYPES, coerce, to_pandas
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protect import protect_frame
@@ -43,6 +45,7 @@ def ingest(
     read: Callable[[], pd.DataFrame],
     key: str | None = None,
     where: str = "the table",
+    as_of: datetime | None = None,
 ) -> pd.DataFrame:
     """Read a project's table once: protected first, then typed.
 
@@ -52,18 +55,22 @@ def ingest(
         read: Reads the raw table.
         key: Key of the keyed hashes (`TILTYARD_PROTECT_KEY`).
         where: Name of the source, for errors.
+        as_of: Rows of a later time, or of none, are left out before anything looks at them; naive, in UTC.
 
     Returns:
         The typed frame by the contract in use (see `coerce`).
 
     Raises:
         DataError: The table has no rows, or breaks its contract.
-        ProjectError: A protection cannot be applied, or names a column that is not there.
+        ProjectError: A protection cannot be applied, or names a column that is not there; or there is no time column
+            to tell what was known.
     """
     raw = read()
     if raw.empty:
         raise DataError("the table has no rows", where=where, cure="Check the source.")
     used = in_use(contract, project, key, header=[str(name) for name in raw.columns])
+    if as_of is not None:
+        raw = known_by(raw, time_column(project, used), used, as_of, where=where)
     return coerce(protect_frame(raw, used, key), used, where=where)
 
 

@@ -114,9 +114,11 @@ def place_of(frame: pd.DataFrame, row: int, where: str) -> str:
     """Name the place of a row (position from 0): `file:line`, or `where, row N`.
 
     Args:
-        frame: The raw frame.
+        frame: The raw frame; one that rows were taken out of still has the index of the whole one.
         row: Position in it.
         where: Name of the source, for frames without a noted origin.
     """
-    known = [origin for origin in origins_of(frame) if origin.first_row <= row]
-    return known[-1].place(row) if known else f"{where}, row {row}"
+    origins = origins_of(frame)
+    number = int(frame.index[row]) if origins else row
+    known = [origin for origin in origins if origin.first_row <= number]
+    return known[-1].place(number) if known else f"{where}, row {row}"

@@ -53,6 +53,40 @@ def draw_plots(
     return pictures
 
 
+def draw_scores(challenger: Scorecard, champion: Scorecard | None = None) -> bytes:
+    """Draw every score with its 95 % interval, each on a scale of its own, the metric that decides first.
+
+    Args:
+        challenger: What the challenger is worth.
+        champion: What the champion is worth; None when there is none to compare with.
+
+    Returns:
+        A PNG picture.
+    """
+    names = [challenger.primary, *(name for name in challenger.metrics if name != challenger.primary)]
+    figure = Figure(figsize=(6.4, 0.9 + 0.62 * len(names)), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    models = [("challenger", challenger, _BLUE), *([("champion", champion, _ORANGE)] if champion else [])]
+    for axes, metric in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
+        for place, (_, scorecard, colour) in enumerate(models):
+            estimate = scorecard.metrics.get(metric)
+            if estimate is not None:
+                axes.plot([estimate.low, estimate.high], [-place, -place], color=colour, linewidth=2)
+                axes.plot([estimate.value], [-place], "o", color=colour, markersize=5)
+        axes.set_yticks([(1 - len(models)) / 2], [title(metric)], fontsize=9)
+        axes.set_ylim(0.6 - len(models), 0.6)
+        axes.margins(x=0.1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.tick_params(axis="x", labelsize=7)
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    for name, _, colour in models:
+        figure.axes[0].plot([], [], "o-", color=colour, label=f"{name}, 95 % interval")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    figure.suptitle(f"Scores on {challenger.rows:,} test rows", fontsize=11, color=_INK, x=0.02, ha="left")
+    return _png(figure)
+
+
 def _classification(scorecard: Scorecard, y: Labels, predictions: Predictions) -> Iterator[tuple[str, bytes]]:
     assert predictions.probabilities is not None
     yield "confusion", _draw_confusion(scorecard)

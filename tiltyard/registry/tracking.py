@@ -93,6 +93,11 @@ def log_content(registry: Registry, tracked: TrackedRun, content: RunContent) ->
         _log_children(registry, run, content.children)
 
 
+def artifact_url(tracked: TrackedRun, place: str) -> str:
+    """Return the page of one of a run's files in MLflow's UI; empty where there is no UI."""
+    return f"{tracked.url}/artifacts/{place}" if tracked.url else ""
+
+
 def end_run(registry: Registry, tracked: TrackedRun, *, finished: bool = True) -> None:
     """Close a run as finished or failed.
 

@@ -49,6 +49,7 @@ def read_table(assignment: Assignment) -> DatasetRef:
         read=lambda: read_source(source, workplace=place.workplace, open_remote=place.open_remote),
         key=protection_key(place.workplace),
         where=assignment.project.name,
+        as_of=assignment.as_of,
     )
     name = fingerprint(frame)
     uri = f"datasets/{assignment.project.name}/{name}.parquet"
@@ -75,21 +76,20 @@ def examine(run: TrainingRun) -> CheckSummary:
     return CheckSummary(findings=findings, report=report)
 
 
-def check(run: TrainingRun, champion: ModelRef | None) -> CheckSummary:
-    """Check the table and write the validation report; the report is there also when the checks stop the run.
+def check(run: TrainingRun, champion: ModelRef | None, summary: CheckSummary) -> None:
+    """Stop a run whose table or contract is not what it must be.
 
     Args:
         run: The run.
         champion: Champion in force; a strict run refuses a contract that breaks the promises of the champion's.
+        summary: What was found in the table.
 
     Raises:
         DataError: A check is broken, by the level the project chose.
     """
     if champion and run.project.data.checks == "strict":
         refuse_breaking(compare_contracts(champion_runtime(run, champion).contract, run.contract))
-    summary = examine(run)
     stop_on(summary.findings, run.project.data.checks)
-    return summary
 
 
 def split(run: TrainingRun) -> SplitSummary:

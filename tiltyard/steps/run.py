@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import BeforeValidator
 
+from tiltyard.data.as_of import time_column
 from tiltyard.data.contract import Contract, load_contract
 from tiltyard.data.dataset import DatasetRef
 from tiltyard.data.usage import in_use
@@ -21,10 +23,22 @@ from tiltyard.project.model import Project
 from tiltyard.project.provenance import code_digest
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import Section
+from tiltyard.registry.approvals import Standing
 from tiltyard.training.custom import check_estimators
 
-AsOf = datetime | date
-"""A moment, or the end of a day."""
+
+def _day_or_moment(given: object) -> object:
+    """Tell a day from a moment by how it is written, which pydantic does not; nothing at all is None."""
+    if not isinstance(given, str):
+        return given
+    text = given.strip()
+    if not text:
+        return None
+    return datetime.fromisoformat(text) if len(text) > len("2026-01-31") else date.fromisoformat(text)
+
+
+AsOf = Annotated[date | datetime, BeforeValidator(_day_or_moment)]
+"""A moment, or a day, which means its end."""
 
 Mode = Literal["superiority", "non_inferiority"]
 """What a challenger must show: that it is better, or that it is not worse by more than the margin."""
@@ -39,7 +53,8 @@ class Assignment(Section):
         reviewed: The data contract as a person reviewed it.
         contract: The contract as the project uses it: roles, positive class and protection in force.
         reason: Why the run was started, in a few words.
-        as_of: Rows known later than this are left out; a date means up to the end of that day. None for all rows.
+        as_of: Rows of a later time are left out; naive, in UTC. None for all rows.
+        page: Address of the page that shows the run at work; empty when there is none.
     """
 
     project_file: Path
@@ -47,7 +62,8 @@ class Assignment(Section):
     reviewed: Contract
     contract: Contract
     reason: str = ""
-    as_of: AsOf | None = None
+    as_of: datetime | None = None
+    page: str = ""
 
     @property
     def workplace(self) -> Workplace:
@@ -89,6 +105,7 @@ class TrainingOutcome(Section):
         scorecard: What the challenger is worth.
         champion_before: The champion it was compared with; None when there was none.
         promoted: Whether it is champion by this run.
+        approval: How the question to a person stands; None when nobody was asked.
         repeated: Whether an earlier run had already done all of it.
         mlflow_run: The MLflow run with all evidence; None after a dry run.
         card: The model card on this machine.
@@ -103,6 +120,7 @@ class TrainingOutcome(Section):
     scorecard: Scorecard
     champion_before: int | None
     promoted: bool
+    approval: Standing | None = None
     repeated: bool = False
     mlflow_run: str | None
     card: Path
@@ -118,6 +136,7 @@ def assign(
     trials: int | None = None,
     mode: Mode | None = None,
     as_of: AsOf | None = None,
+    page: str = "",
 ) -> Assignment:
     """Load a project and its contract, with what this run was asked for in place of what the file says.
 
@@ -127,10 +146,11 @@ def assign(
         seconds: Wall time of the search; the file's when None.
         trials: Number of trials; the file's when None. Given alone, no time limit applies.
         mode: What the challenger must show; the file's when None.
-        as_of: Rows known later than this are left out; a date means up to the end of that day.
+        as_of: Rows of a later time are left out; a date means the end of that day (UTC).
+        page: Address of the page that shows the run at work.
 
     Raises:
-        ProjectError: The project file or the contract is missing or wrong.
+        ProjectError: The project file or the contract is missing or wrong, or nothing tells what was known at `as_of`.
         TrainingError: An estimator of the user's own cannot be imported or used.
     """
     file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
@@ -143,7 +163,29 @@ def assign(
     check_estimators(project.search, project.task.kind, file.parent)
     reviewed = load_contract(file.parent / project.data.contract)
     used = in_use(reviewed, project, protection_key(Workplace(file)))
-    return Assignment(project_file=file, project=project, reviewed=reviewed, contract=used, reason=reason, as_of=as_of)
+    if as_of is not None:
+        time_column(project, used)
+    return Assignment(
+        project_file=file,
+        project=project,
+        reviewed=reviewed,
+        contract=used,
+        reason=reason,
+        as_of=None if as_of is None else last_moment(as_of),
+        page=page,
+    )
+
+
+def last_moment(as_of: AsOf) -> datetime:
+    """Return the last moment that belongs to a date or moment, naive and in UTC like the times of a table.
+
+    Example:
+        >>> last_moment(date(2026, 1, 31))
+        datetime.datetime(2026, 1, 31, 23, 59, 59, 999999)
+    """
+    if not isinstance(as_of, datetime):
+        return datetime.combine(as_of, time.max)
+    return as_of if as_of.tzinfo is None else as_of.astimezone(UTC).replace(tzinfo=None)
 
 
 def protection_key(workplace: Workplace) -> str | None:
@@ -194,7 +236,13 @@ _OUTCOME = "outcome.json"
 
 def conclude(run: TrainingRun, outcome: TrainingOutcome) -> TrainingOutcome:
     """Remember how a run ended, so that the same run again redoes nothing."""
-    file = run.file(_OUTCOME)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return keep_outcome(run.folder, outcome)
+
+
+def keep_outcome(folder: Path, outcome: TrainingOutcome) -> TrainingOutcome:
+    """Write how a run ended into its folder; a reader sees the whole file or none."""
+    file = folder / _OUTCOME
     draft = file.with_suffix(".part")
     draft.write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     draft.replace(file)
@@ -207,6 +255,6 @@ def earlier_outcome(run: TrainingRun, *, promote: bool) -> TrainingOutcome | Non
     if not file.exists():
         return None
     outcome = TrainingOutcome.model_validate_json(file.read_bytes())
-    if promote and outcome.verdict.outcome == "promote" and not outcome.promoted:
-        return None
+    if promote and not outcome.promoted and (outcome.verdict.outcome == "promote" or outcome.approval):
+        return None  # a winner was held back, or a person asked: that may stand otherwise by now
     return outcome.model_copy(update={"repeated": True})
