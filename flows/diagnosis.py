@@ -8,8 +8,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
-from flows.deployments import POOL, behind
-from flows.orchestrator import connected
+from flows.deployments import behind
+from flows.orchestrator import POOL, connected
 from tiltyard.project.diagnosis import Diagnosis, doubtful, fine, wrong
 from tiltyard.project.environment import Workplace
 
