@@ -13,13 +13,17 @@ from typing import Annotated
 import typer
 
 import tiltyard
+from tiltyard.cli.approvals import approvals
+from tiltyard.cli.approve import approve, reject
 from tiltyard.cli.check import check
+from tiltyard.cli.deploy import deploy
 from tiltyard.cli.doctor import doctor
 from tiltyard.cli.history import history
 from tiltyard.cli.init import init
 from tiltyard.cli.logs import logs
 from tiltyard.cli.predict import predict
 from tiltyard.cli.promote import promote, rollback
+from tiltyard.cli.resume import resume
 from tiltyard.cli.schema import schema
 from tiltyard.cli.serve import serve
 from tiltyard.cli.train import train
@@ -61,7 +65,26 @@ def _help(command: Callable[..., None]) -> str:
     return (inspect.getdoc(command) or "").replace("\n\nExamples:\n", "\n\n\b\nExamples:\n")
 
 
-for _command in (init, check, train, predict, serve, up, down, logs, doctor, history, promote, rollback, schema):
+for _command in (
+    init,
+    check,
+    train,
+    predict,
+    serve,
+    up,
+    down,
+    deploy,
+    resume,
+    logs,
+    doctor,
+    history,
+    approvals,
+    approve,
+    reject,
+    promote,
+    rollback,
+    schema,
+):
     app.command(help=_help(_command))(_command)
 
 
