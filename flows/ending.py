@@ -1,11 +1,11 @@
-"""How a flow run ends when it fails: in a state whose message says which step, why, and what to do."""
+"""How a flow run ends: in a state that says what came of it, or which step failed, why, and what to do."""
 
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
 from tiltyard.errors import TiltyardError
 
@@ -13,20 +13,28 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def explained(work: Callable[P, R]) -> Callable[P, R]:
-    """Let a failure that a person can cure end the flow run with its sentence, without Python's words around it.
+def explained(said: Callable[[R], str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a flow run end in a state that says how, for the people who look at it in Prefect's UI.
 
-    Who calls the flow gets the error itself, as if it had been raised.
+    A failure that a person can cure ends it with its sentence, without Python's words around it. Who calls the flow
+    gets what it returned, or the error itself, as if there were no states.
+
+    Args:
+        said: Says what was returned.
     """
 
-    @functools.wraps(work)
-    def flow(*arguments: P.args, **options: P.kwargs) -> R | State[Any]:
-        try:
-            return work(*arguments, **options)
-        except TiltyardError as error:
-            return Failed(message=told(error), data=error)
+    def wrapped(work: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(work)
+        def flow(*arguments: P.args, **options: P.kwargs) -> State[Any]:
+            try:
+                outcome = work(*arguments, **options)
+            except TiltyardError as error:
+                return Failed(message=told(error), data=error)
+            return Completed(message=said(outcome), data=outcome)
 
-    return flow  # type: ignore[return-value]  # Prefect turns a returned state into its result, or raises its error
+        return flow  # type: ignore[return-value]  # Prefect turns a returned state into its data, or raises its error
+
+    return wrapped
 
 
 def told(error: TiltyardError) -> str:

@@ -9,8 +9,13 @@ from tasks import scoring
 from tiltyard.steps.scoring import ScoringOutcome
 
 
+def _in_words(outcome: ScoringOutcome) -> str:
+    """Say in a line what was predicted."""
+    return f"{outcome.rows:,} rows answered by version {outcome.version}: {outcome.output}"
+
+
 @flow(name="score", flow_run_name="{table}", persist_result=False)
-@explained
+@explained(_in_words)
 def score(
     project: Path, table: str, output: Path, *, version: int | None = None, chunk_rows: int = 50_000
 ) -> ScoringOutcome:

@@ -13,15 +13,16 @@ from flows.ending import explained
 from flows.orchestrator import page
 from tasks import artifacts, bundling, data, judging, registering, training
 from tasks.step import kept, kept_for
+from tiltyard.data.as_of import AsOf
 from tiltyard.errors import TiltyardError
 from tiltyard.evaluation.records import Verdict
 from tiltyard.project.loading import PROJECT_FILE, load_project
 from tiltyard.steps.approving import wanted as asked_because
 from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import (
-    AsOf,
     Mode,
     TrainingOutcome,
     TrainingRun,
@@ -47,7 +48,7 @@ def _title() -> str:
 
 
 @flow(name="train", flow_run_name=_title, persist_result=False, validate_parameters=True)
-@explained
+@explained(outcome_in_words)
 def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     project: Path,
     *,
@@ -57,7 +58,7 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     mode: Mode | None = None,
     dry_run: bool = False,
     promote: bool | None = None,
-    as_of: AsOf | None = None,
+    as_of: AsOf = None,
 ) -> TrainingOutcome:
     """Train a challenger, judge it against the champion, register it, and promote it when it wins.
 

@@ -1,6 +1,6 @@
 """`tiltyard train`: from a table to a judged, registered challenger, and to a champion when it wins."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +21,23 @@ def train(
         int | None, typer.Option(min=1, help="Number of trials, in place of the project file's; deterministic.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "started by hand",
-    hold: Annotated[bool, typer.Option("--hold", help="Register and judge, but leave the champion as it is.")] = False,
+    mode: Annotated[
+        Literal["superiority", "non_inferiority"] | None,
+        typer.Option(help="What the challenger must show, in place of the project file's."),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Train on what was known at the end of that day (or at that moment), UTC."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop at the verdict; register nothing.")] = False,
+    promote: Annotated[
+        bool | None,
+        typer.Option(
+            "--promote/--hold",
+            help="Whether a winner becomes champion at once; it does unless --as-of is given.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train a challenger, judge it against the champion, register it, and promote it when it wins.
@@ -32,6 +48,8 @@ def train(
       tiltyard train
       tiltyard train --seconds 300 --reason "new autumn data"
       tiltyard train --trials 40 --hold --json
+      tiltyard train --dry-run --mode non_inferiority
+      tiltyard train --as-of 2026-09-30
     """
     from flows.local import prepare
     from tiltyard.cli.opening import find_project
@@ -42,11 +60,19 @@ def train(
     prepare(workplace)
 
     from flows import training
+    from tiltyard.data.as_of import read_as_of
     from tiltyard.steps.progress import listening
 
     with progress_bar("reading and checking", hidden=json) as bar, listening(bar):
         outcome = training.train(
-            workplace.project_file, seconds=seconds, trials=trials, reason=reason, promote=not hold
+            workplace.project_file,
+            reason=reason,
+            seconds=seconds,
+            trials=trials,
+            mode=mode,
+            dry_run=dry_run,
+            promote=promote,
+            as_of=read_as_of(as_of),
         )
     if json:
         write_json(outcome.model_dump(mode="json"))
@@ -63,13 +89,15 @@ def _show(outcome: "TrainingOutcome") -> None:
     if outcome.repeated:
         say("Same data, same configuration: everything was done before, nothing was redone.")
     primary = scorecard.metrics[scorecard.primary]
-    say(f"{outcome.project} version {outcome.version}: {verdict.outcome}", style=verdict.outcome)
+    name = outcome.project if outcome.version is None else f"{outcome.project} version {outcome.version}"
+    say(f"{name}: {verdict.outcome}", style=verdict.outcome)
     say(verdict.sentence)
     say(f"{METRICS[scorecard.primary].title} {_interval(primary)} on {scorecard.rows:,} test rows.")
     say(_champion(outcome))
     say(f"Model card:         {outcome.card}")
     say(f"Validation report:  {outcome.report}")
-    say(f"MLflow run:         {outcome.mlflow_run}")
+    if outcome.mlflow_run is not None:
+        say(f"MLflow run:         {outcome.mlflow_run}")
 
 
 def _interval(estimate: "Estimate") -> str:
@@ -78,6 +106,8 @@ def _interval(estimate: "Estimate") -> str:
 
 def _champion(outcome: "TrainingOutcome") -> str:
     """Say who is champion now."""
+    if outcome.version is None:
+        return "A dry run: nothing is registered, nothing promoted."
     if outcome.promoted:
         before = f", after version {outcome.champion_before}" if outcome.champion_before is not None else ""
         return f"Version {outcome.version} is the champion{before}."

@@ -1,15 +1,62 @@
 """What was known at a moment: a table without the rows of a later time, or of none."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator
 
 from tiltyard.data.coercion import coerce_column
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protection import raw_column
-from tiltyard.errors import DataError, ProjectError
+from tiltyard.errors import DataError, ProjectError, UsageError
 from tiltyard.project.model import Project
+
+_DAY = len("2026-01-31")
+
+
+def _day_or_moment(given: object) -> object:
+    """Tell a day from a moment by how it is written, which pydantic does not; nothing at all is None."""
+    if not isinstance(given, str):
+        return given
+    text = given.strip()
+    if not text:
+        return None
+    return datetime.fromisoformat(text) if len(text) > _DAY else date.fromisoformat(text)
+
+
+AsOf = Annotated[date | datetime | None, BeforeValidator(_day_or_moment)]
+"""A moment, or a day, which means its end; None for no limit."""
+
+
+def read_as_of(text: str | None) -> AsOf:
+    """Read a day or a moment as a person writes it.
+
+    Raises:
+        UsageError: It is neither.
+
+    Example:
+        >>> read_as_of("2026-01-31")
+        datetime.date(2026, 1, 31)
+    """
+    try:
+        return _day_or_moment(text)  # type: ignore[return-value]  # text or None in, date or None out
+    except ValueError:
+        cure = "Write a day like 2026-01-31, or a moment like 2026-01-31T13:45:00 or 2026-01-31T13:45:00+02:00."
+        raise UsageError(f"`{text}` is not a date", cure=cure) from None
+
+
+def last_moment(as_of: date | datetime) -> datetime:
+    """Return the last moment that belongs to a day or moment, naive and in UTC like the times of a table.
+
+    Example:
+        >>> last_moment(date(2026, 1, 31))
+        datetime.datetime(2026, 1, 31, 23, 59, 59, 999999)
+    """
+    if not isinstance(as_of, datetime):
+        return datetime.combine(as_of, time.max)
+    return as_of if as_of.tzinfo is None else as_of.astimezone(UTC).replace(tzinfo=None)
 
 
 def time_column(project: Project, contract: Contract) -> Column:

@@ -22,7 +22,7 @@ TAKEN = "RESOURCE_ALREADY_EXISTS"
 _SQLITE = "sqlite:///"
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _LONGEST = 300
-_UNREACHABLE = ("API request to", "failed with exception", "Connection refused", "could not connect", "timed out")
+_SILENT = ("failed with exception", "Connection refused", "could not connect", "timed out")
 
 
 class Registry:
@@ -42,7 +42,7 @@ class Registry:
     def __init__(self, tracking_uri: str, *, artifact_root: str | None = None) -> None:
         self.tracking_uri = tracking_uri
         self._artifact_root = artifact_root
-        for name in ("mlflow", "alembic"):
+        for name in ("mlflow", "alembic", "urllib3.connectionpool"):  # the last announces its retries
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self.explained("open MLflow"), quiet():
             file = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
@@ -109,10 +109,13 @@ class Registry:
     def _refusal(self, action: str, error: Exception) -> RegistryError:
         """Say what failed and what to do about it."""
         said = _CREDENTIALS.sub("//", str(error)).strip() or type(error).__name__
-        cure = "Nothing is lost: put it right and run the same command again."
-        if isinstance(error, requests.RequestException) or any(sign in said for sign in _UNREACHABLE):
+        reason, cure = said.splitlines()[0][:_LONGEST], "Nothing is lost: put it right and run the same command again."
+        silent = any(sign in said for sign in _SILENT)
+        if silent or isinstance(error, requests.RequestException) or "API request to" in said:
             cure = f"Check that MLflow answers at {self.shown_uri} (`MLFLOW_TRACKING_URI`), and run the command again."
-        return RegistryError(f"cannot {action} ({said.splitlines()[0][:_LONGEST]})", where=self.shown_uri, cure=cure)
+        return RegistryError(
+            f"cannot {action} ({'it does not answer' if silent else reason})", where=self.shown_uri, cure=cure
+        )
 
 
 def _write_ahead(file: Path) -> None:

@@ -10,15 +10,28 @@ from tiltyard.steps.data import CheckSummary
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.promoting import Documented
 from tiltyard.steps.registering import Registered
-from tiltyard.steps.run import TrainingRun
+from tiltyard.steps.run import TrainingOutcome, TrainingRun
 from tiltyard.training.leaderboard import leaderboard
 from tiltyard.training.problem import Progress, SearchResult
 
 MOST_TRIALS = 25
 """Rows of the leaderboard that are shown; MLflow has all of them."""
 
-_MARKS = {"error": "🔴", "warning": "🟡", "note": "🔵", "pass": "🟢", "fail": "🔴", "inconclusive": "🟡"}
-_HEADS = {"promote": "🟢 Promote", "refuse": "🔴 Refuse", "inconclusive": "🟡 Inconclusive"}
+
+def outcome_in_words(outcome: TrainingOutcome) -> str:
+    """Say in a line or two how a run ended."""
+    version = f"Version {outcome.version}"
+    if outcome.version is None:
+        said = "A dry run: nothing is registered"
+    elif outcome.promoted:
+        said = f"{version} is the champion"
+    elif outcome.approval == "waiting":
+        said = f"{version} waits for a person's decision"
+    else:
+        stays = "there is no champion yet" if outcome.champion_before is None else "the champion stays"
+        said = f"{version} is registered; {stays}"
+    done = "Everything was done before. " if outcome.repeated else ""
+    return f"{done}{said}. {outcome.verdict.sentence}"
 
 
 def findings_in_short(summary: CheckSummary) -> str:
@@ -57,7 +70,7 @@ def leaderboard_rows(result: SearchResult) -> list[dict[str, str]]:
                 score: "" if value is None or value != value else amount(result.metric, float(value)),  # noqa: PLR0124  # NaN
                 "State": str(row["state"]),
                 "Folds": str(row["folds"]),
-                "Seconds": f"{row['seconds']:.1f}",
+                "Seconds": f"{row['seconds']:.2f}",
                 "Parameters": str(row["parameters"]),
             }
         )
@@ -97,7 +110,7 @@ def verdict_page(
 ) -> str:
     """Return the page about a verdict: the sentence first, then the figures and conditions, then where to look."""
     challenger = "The challenger" if registered is None else f"Version {registered.ref.version}"
-    lines = [f"# {_HEADS[verdict.outcome]}", f"**{verdict.sentence}**", "## Scores"]
+    lines = [f"# {verdict.outcome.capitalize()}", f"**{verdict.sentence}**", "## Scores"]
     lines.append(_scores(evaluation, challenger))
     if verdict.difference is not None:
         value, spread = verdict.difference, interval(verdict.metric, verdict.difference, difference=True)
@@ -105,7 +118,7 @@ def verdict_page(
             f"Difference of {title(verdict.metric)}, positive is better: **{change(verdict.metric, value.value)}** "
             f"(95 % interval {spread}) on {counted(verdict.rows, 'row')} that neither was trained on."
         )
-    lines += ["## Conditions", _table(("", "Condition", "Why"), [_condition(check) for check in verdict.checks])]
+    lines += ["## Conditions", _table(("Condition", "", "Why"), [_condition(check) for check in verdict.checks])]
     lines += ["## Where to look", _table(("", ""), _places(run, registered, documented))]
     return "\n\n".join(lines) + "\n"
 
@@ -135,11 +148,11 @@ def _places(run: TrainingRun, registered: Registered | None, documented: Documen
 
 def _finding(finding: Finding) -> tuple[str, str, str, str]:
     column = f"`{finding.column}`" if finding.column else ""
-    return (f"{_MARKS[finding.level]} {finding.level}", column, finding.sentence, finding.cure)
+    return (f"**{finding.level}**", column, finding.sentence, finding.cure)
 
 
 def _condition(check: Check) -> tuple[str, str, str]:
-    return (_MARKS[check.outcome], check.name, check.sentence)
+    return (check.name, f"**{check.outcome}**", check.sentence)
 
 
 def _score(metric: str, estimate: Estimate) -> str:

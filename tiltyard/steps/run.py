@@ -3,14 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BeforeValidator
 
-from tiltyard.data.as_of import time_column
+from tiltyard.data.as_of import AsOf, last_moment, time_column
 from tiltyard.data.contract import Contract, load_contract
 from tiltyard.data.dataset import DatasetRef
 from tiltyard.data.usage import in_use
@@ -25,20 +24,6 @@ from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import Section
 from tiltyard.registry.approvals import Standing
 from tiltyard.training.custom import check_estimators
-
-
-def _day_or_moment(given: object) -> object:
-    """Tell a day from a moment by how it is written, which pydantic does not; nothing at all is None."""
-    if not isinstance(given, str):
-        return given
-    text = given.strip()
-    if not text:
-        return None
-    return datetime.fromisoformat(text) if len(text) > len("2026-01-31") else date.fromisoformat(text)
-
-
-AsOf = Annotated[date | datetime, BeforeValidator(_day_or_moment)]
-"""A moment, or a day, which means its end."""
 
 Mode = Literal["superiority", "non_inferiority"]
 """What a challenger must show: that it is better, or that it is not worse by more than the margin."""
@@ -135,7 +120,7 @@ def assign(
     seconds: float | None = None,
     trials: int | None = None,
     mode: Mode | None = None,
-    as_of: AsOf | None = None,
+    as_of: AsOf = None,
     page: str = "",
 ) -> Assignment:
     """Load a project and its contract, with what this run was asked for in place of what the file says.
@@ -174,18 +159,6 @@ def assign(
         as_of=None if as_of is None else last_moment(as_of),
         page=page,
     )
-
-
-def last_moment(as_of: AsOf) -> datetime:
-    """Return the last moment that belongs to a date or moment, naive and in UTC like the times of a table.
-
-    Example:
-        >>> last_moment(date(2026, 1, 31))
-        datetime.datetime(2026, 1, 31, 23, 59, 59, 999999)
-    """
-    if not isinstance(as_of, datetime):
-        return datetime.combine(as_of, time.max)
-    return as_of if as_of.tzinfo is None else as_of.astimezone(UTC).replace(tzinfo=None)
 
 
 def protection_key(workplace: Workplace) -> str | None:
