@@ -32,6 +32,10 @@ MOST_CHILDREN = 50
 """Best trials that get a child run of their own; the leaderboard has all of them."""
 
 
+FLOW_RUN = "tiltyard.flow_run"
+"""Tag of a run and a version: the page of the flow run in Prefect's UI."""
+
+
 class Registered(Section):
     """Where the challenger is in MLflow.
 
@@ -61,6 +65,8 @@ def register(
     """
     place = Place(run.project, run.workplace)
     tags = evidence_tags(run, scorecard, bundle) | git_tags(run.workplace.folder)
+    if run.page:
+        tags[FLOW_RUN] = run.page
     content = RunContent(
         params=dict(_parameters(run, result)),
         metrics=_metrics(scorecard, result),
@@ -85,6 +91,7 @@ def register(
     )
     ref = register_version(place.registry, tracked, submission)
     evidence: dict[str, Scalar] = {"run": run.key, "mlflow_run": tracked.run, "family": fitted.family}
+    evidence["bundle"] = bundle.digest
     evidence |= {name: score.value for name, score in scorecard.metrics.items()}
     note_once(run, "registered", ref, reason=run.reason, evidence=evidence)
     return Registered(ref=ref, tracked=tracked)
@@ -187,9 +194,15 @@ def _description(run: TrainingRun, parts: SplitSummary, result: SearchResult, sc
         result.sentence,
         parts.sentence,
         scorecard.weakest,
-        f"Data {run.dataset.fingerprint[:12]}, {run.dataset.rows:,} rows. Run {run.key}. {run.reason}",
+        f"Data {run.dataset.fingerprint[:12]}, {run.dataset.rows:,} rows{_known(run)}. Run {run.key}. {run.reason}",
+        f"[The flow run in Prefect]({run.page})" if run.page else "",
     ]
     return "\n\n".join(line for line in lines if line)
+
+
+def _known(run: TrainingRun) -> str:
+    """Say up to when the rows of a backfill were known."""
+    return "" if run.as_of is None else f" known by {run.as_of:%Y-%m-%d %H:%M} UTC"
 
 
 def _interval(score: Estimate) -> str:
