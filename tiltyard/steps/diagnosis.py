@@ -21,7 +21,7 @@ def check_project(project_file: Path) -> Iterator[Diagnosis]:
         DataError: The table cannot be opened.
         TrainingError: An estimator of the user's own cannot be imported or used.
     """
-    assignment = assign(project_file, seconds=None, trials=None, reason="")
+    assignment = assign(project_file)
     project, contract = assignment.project, assignment.contract
     yield fine("project", f"`{project.name}` predicts `{project.data.target}` ({project.task.kind}).")
     hashed = sum(method == "hash" for method in project.data.protect.values())
