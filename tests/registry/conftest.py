@@ -48,7 +48,7 @@ def registry(request: pytest.FixtureRequest) -> Registry:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """Name of a project that no other test uses."""
-    return "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())[:60]
+    return "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())[-60:].strip("-")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tiltyard.errors import ConflictError
-from tiltyard.registry import promotion
+from tiltyard.registry import moving
 from tiltyard.registry.client import Registry
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.models import champion
@@ -50,7 +50,7 @@ def work(job: dict[str, Any], registry: Registry, store: Path, start: int) -> No
     """Do one job in this process, which may end there."""
     ledger = Ledger(DeadlyStore(store, job.get("kill", "")), job["project"])
     if job.get("kill") == "after-alias":
-        vars(promotion)["set_alias"] = deadly_alias
+        vars(moving)["set_alias"] = deadly_alias
     os.read(start, 1)
     try:
         if job["version"] is None:

@@ -15,12 +15,13 @@ import pytest
 
 from tests.registry.promoting import STEPS
 from tiltyard.errors import ConflictError, RegistryError, StorageError
-from tiltyard.registry import promotion
+from tiltyard.registry import moving, promotion
+from tiltyard.registry.by_hand import settle
 from tiltyard.registry.client import Registry
 from tiltyard.registry.history import State
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.models import champion, set_alias
-from tiltyard.registry.promotion import observe, promote, rollback
+from tiltyard.registry.promotion import promote, rollback
 from tiltyard.registry.records import CHAMPION, ModelRef, Promotion, Scalar
 from tiltyard.storage.folder import FolderStore
 
@@ -88,7 +89,7 @@ def test_the_first_champion_and_the_next(yard: Yard) -> None:
     assert yard.kinds == ["promoting", "promoted"] * 2
     assert yard.state().champion == 2
     closing = yard.ledger.entries()[-1]
-    assert (closing.actor, closing.reason, closing.replaces, closing.evidence) == ("ada", "better", 1, {"begun": 3})
+    assert (closing.actor, closing.reason, closing.replaces, closing.evidence["begun"]) == ("ada", "better", 1, 3)
 
 
 def test_promoting_the_champion_changes_nothing(yard: Yard) -> None:
@@ -131,19 +132,18 @@ def test_rollback_passes_over_a_deleted_version(yard: Yard) -> None:
 
 def test_an_alias_set_by_hand_is_seen_and_recorded_once(yard: Yard) -> None:
     set_alias(yard.registry, ModelRef(name=yard.ledger.project, version=3), CHAMPION)
-    entry = observe(yard.ledger, yard.registry)
-    assert entry is not None
+    assert settle(yard.ledger, yard.registry).done
+    entry = yard.ledger.entries()[-1]
     assert (entry.kind, entry.actor, entry.version, entry.replaces) == ("set_by_hand", "by hand", 3, 1)
-    assert observe(yard.ledger, yard.registry) is None
+    assert not settle(yard.ledger, yard.registry).done
     assert yard.rollback().ref.version == 1
     assert yard.state().champion == 1
 
 
 def test_an_alias_removed_by_hand_is_recorded(yard: Yard) -> None:
     yard.registry.client.delete_registered_model_alias(yard.ledger.project, CHAMPION)
-    entry = observe(yard.ledger, yard.registry)
-    assert entry is not None
-    assert entry.version is None
+    assert settle(yard.ledger, yard.registry).done
+    assert yard.ledger.entries()[-1].version is None
     assert yard.rollback().ref.version == 1
 
 
@@ -190,7 +190,7 @@ def done(embedded: Registry, store: Path) -> dict[str, Yard]:
 def test_a_killed_promotion_completes_when_run_again(done: dict[str, Yard], step: str) -> None:
     yard = done[f"promote-{step}"]
     assert yard.alias == (1 if step in {"before-intent", "after-intent"} else 2)
-    assert observe(yard.ledger, yard.registry) is None
+    assert not settle(yard.ledger, yard.registry).done
     assert yard.promote(2, expected=1).changed is (step != "after-completion")
     assert yard.kinds == ["promoting", "promoted"] * 2
     assert yard.state().champion == 2
@@ -252,7 +252,7 @@ def test_of_many_threads_at_once_exactly_one_wins(embedded: Registry, tmp_path: 
 def instead(patch: pytest.MonkeyPatch, broken: Callable[..., object]) -> Iterator[None]:
     """Break the move of the alias."""
     with patch.context() as inner:
-        inner.setattr(promotion, "set_alias", broken)
+        inner.setattr(moving, "set_alias", broken)
         yield
 
 
@@ -271,7 +271,7 @@ def test_a_refused_alias_leaves_everything_as_it_was(yard: Yard, monkeypatch: py
 
 def test_with_mlflow_gone_on_the_way_the_same_call_finishes(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> None:
-        monkeypatch.setattr(promotion, "champion", refuse)
+        monkeypatch.setattr(moving, "champion", refuse)
         refuse()
 
     with (
@@ -313,7 +313,7 @@ def test_a_promotion_under_way_on_another_machine_is_waited_for(yard: Yard) -> N
     stranger(yard, timedelta())
     with pytest.raises(ConflictError, match="version 2 is being made champion right now by bo"):
         yard.promote(3, expected=1)
-    assert observe(yard.ledger, yard.registry) is None
+    assert not settle(yard.ledger, yard.registry).done
 
 
 def test_a_stale_promotion_of_another_machine_is_abandoned(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,14 +327,14 @@ def test_a_stale_promotion_of_another_machine_is_abandoned(yard: Yard, monkeypat
 def test_who_was_believed_dead_gives_way_to_the_ledger(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(registry: Registry, ref: ModelRef, alias: str) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(promotion, "set_alias", set_alias)
+            patch.setattr(moving, "set_alias", set_alias)
             patch.setattr(promotion, "is_alive", lambda *_: False)
             other = Yard(Ledger(yard.ledger._store, yard.ledger.project), registry)
             other.promote(3, expected=1)
         set_alias(registry, ref, alias)
-        monkeypatch.setattr(promotion, "set_alias", set_alias)
+        monkeypatch.setattr(moving, "set_alias", set_alias)
 
-    monkeypatch.setattr(promotion, "set_alias", slow)
+    monkeypatch.setattr(moving, "set_alias", slow)
     with pytest.raises(ConflictError, match="took so long that somebody else settled it"):
         yard.promote(2, expected=1)
     assert yard.state().champion == 3

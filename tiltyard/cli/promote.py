@@ -22,11 +22,12 @@ def promote(
     Examples:
       tiltyard promote 7 --reason "approved in the model review of 12 November"
     """
-    from tiltyard.registry import promotion
+    from tiltyard.registry import by_hand, promotion
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
-    promotion.observe(place.ledger, place.registry)
+    gates = place.project.gates
+    by_hand.settle(place.ledger, place.registry, gates)
     done = promotion.promote(
         place.ledger,
         place.registry,
@@ -34,6 +35,7 @@ def promote(
         actor=place.workplace.actor,
         reason=reason,
         expected_champion=place.ledger.champion(),
+        gates=gates,
     )
     _show(done, json=json)
 
@@ -53,7 +55,9 @@ def rollback(
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
-    done = promotion.rollback(place.ledger, place.registry, actor=place.workplace.actor, reason=reason)
+    done = promotion.rollback(
+        place.ledger, place.registry, actor=place.workplace.actor, reason=reason, gates=place.project.gates
+    )
     _show(done, json=json)
 
 

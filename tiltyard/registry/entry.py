@@ -19,6 +19,7 @@ Kind = Literal[
     "rolled_back",
     "abandoned",
     "set_by_hand",
+    "putting_back",
     "put_back",
     "copied",
     "deleted",
@@ -38,11 +39,11 @@ class Entry(Section):
         sequence: Place in the ledger, from 1.
         time: When, in UTC; never before the entry before.
         actor: Who did it.
-        kind: What happened. `promoting` and `rolling_back` say what is about to be done; `promoted`, `rolled_back` or
-            `abandoned` follow. `set_by_hand` is a move of the alias that did not go through the ledger;
-            `put_back` undoes one that the project's policy forbids. `copied` is a version that came from another
-            registered model. `deleted` is the loss of a version, or of the whole model. `approval_wanted` is followed
-            by `approved`, `rejected` or `expired`.
+        kind: What happened. `promoting`, `rolling_back` and `putting_back` say what is about to be done; `promoted`,
+            `rolled_back`, `put_back` or `abandoned` follow. `set_by_hand` is a move of the alias that did not go
+            through the ledger; `put_back` undoes one that may not be, and replaces the version set. `copied` is a
+            version that came from another registered model. `deleted` is the loss of a version, or of the whole model.
+            `approval_wanted` is followed by `approved`, `rejected` or `expired`.
         project: Name of the project and of its registered model.
         version: Which version; None where the alias was removed by hand or the whole model deleted.
         replaces: Champion before, for entries that concern the alias; None when there was none.

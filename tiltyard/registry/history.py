@@ -1,15 +1,24 @@
 """What the entries of a ledger add up to. Pure functions."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tiltyard.registry.entry import Entry
 
-OPENING = ("promoting", "rolling_back")
-_CLOSING = ("promoted", "rolled_back", "abandoned")
-MOVES = ("promoted", "rolled_back", "set_by_hand")
-"""Kinds after which another version is champion."""
+OPENING = ("promoting", "rolling_back", "putting_back")
+_CLOSING = ("promoted", "rolled_back", "put_back", "abandoned")
+MOVES = ("promoted", "rolled_back", "put_back", "set_by_hand")
+"""Kinds that say who is champion from then on."""
+
+ABOUT_ALIAS = (*OPENING, *_CLOSING, *MOVES, "deleted")
+"""Kinds that concern the alias."""
+
+BUNDLE = "bundle"
+"""Evidence: digest of the version's bundle."""
+
+MADE = "made"
+"""Evidence: when the version was made, milliseconds since 1970; tells it from a later one of the same number."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,8 @@ class State:
         champion: Champion by the ledger; None when there is none.
         line: Versions that were champion and stay good to return to, oldest first, the champion among them.
         open: A promotion or rollback that was begun and not ended; None when there is none.
-        since: Entry that made the champion; None when there is none.
+        since: Entry that made the champion, or took it away; None when there never was one.
+        made: When the champions were made, by version, as far as the ledger knows.
     """
 
     last: Entry | None = None
@@ -29,6 +39,7 @@ class State:
     line: tuple[int, ...] = ()
     open: Entry | None = None
     since: Entry | None = None
+    made: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def sequence(self) -> int:
@@ -39,6 +50,15 @@ class State:
     def returnable(self) -> tuple[int, ...]:
         """Versions a rollback may go to, the last known good first."""
         return tuple(version for version in reversed(self.line) if version != self.champion)
+
+    def is_same(self, version: int, made: int) -> bool:
+        """Whether a version of the registry is the one of that number that was champion.
+
+        Args:
+            version: Its number.
+            made: When it was made, milliseconds since 1970.
+        """
+        return self.made.get(version, made) == made
 
 
 def fold(entries: Iterable[Entry]) -> State:
@@ -68,9 +88,28 @@ def _after(state: State, entry: Entry) -> State:
         state = replace(state, open=None)
     if entry.kind == "refused":
         return replace(state, line=tuple(version for version in state.line if version != entry.version))
+    if entry.kind == "deleted":
+        return _after_loss(state, entry)
     if entry.kind not in MOVES:
         return state
-    return replace(state, champion=entry.version, line=_line_after(state.line, entry), since=entry)
+    since = state.since if entry.kind == "put_back" and entry.version == state.champion else entry
+    made = dict(state.made)
+    if entry.version is not None and isinstance(known := entry.evidence.get(MADE), int):
+        made[entry.version] = known
+    return replace(state, champion=entry.version, line=_line_after(state.line, entry), since=since, made=made)
+
+
+def _after_loss(state: State, entry: Entry) -> State:
+    """Return the state after a version, or for None the whole model, is gone: its number may come again."""
+    lost = set(state.line) if entry.version is None else {entry.version}
+    state = replace(
+        state,
+        line=tuple(version for version in state.line if version not in lost),
+        made={version: made for version, made in state.made.items() if version not in lost},
+    )
+    if entry.version is None or entry.version == state.champion:
+        return replace(state, champion=None, since=entry)
+    return state
 
 
 def _line_after(line: tuple[int, ...], entry: Entry) -> tuple[int, ...]:

@@ -53,6 +53,10 @@ class Ledger:
         self._clock = clock
         self._known: dict[int, Entry] = {}
 
+    def of(self, project: str) -> "Ledger":
+        """Return the ledger of a project in the same store; this one when it is its own."""
+        return self if project == self.project else Ledger(self._store, project, clock=self._clock)
+
     def now(self) -> datetime:
         """Return the present moment by the ledger's clock."""
         return self._clock()

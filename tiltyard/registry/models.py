@@ -11,7 +11,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tiltyard.errors import AbsentError
 from tiltyard.registry.client import ABSENT, Registry, quiet
-from tiltyard.registry.records import CHALLENGER, CHAMPION, ModelRef, VersionInfo
+from tiltyard.registry.records import CHALLENGER, CHAMPION, Glance, ModelRef, VersionInfo
 
 BUNDLE = "bundle"
 """Folder of the bundle within a version's files."""
@@ -65,6 +65,37 @@ def set_alias(registry: Registry, ref: ModelRef, alias: str) -> None:
     """
     with registry.explained(f"point the alias `{alias}` at {ref}"):
         registry.client.set_registered_model_alias(ref.name, alias, str(ref.version))
+
+
+def remove_alias(registry: Registry, name: str, alias: str) -> None:
+    """Take an alias away from whichever version has it.
+
+    Raises:
+        RegistryError: MLflow cannot be reached or refuses.
+    """
+    with registry.explained(f"take the alias `{alias}` of `{name}` away"):
+        registry.client.delete_registered_model_alias(name, alias)
+
+
+def glance(registry: Registry, name: str) -> Glance:
+    """Return what changes of a model when anybody does anything with its versions or aliases, in one request.
+
+    Raises:
+        RegistryError: MLflow cannot be reached or refuses.
+    """
+    with registry.explained(f"look at `{name}`"):
+        try:
+            found = registry.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                return Glance()
+            raise
+        champion = found.aliases.get(CHAMPION)
+        return Glance(
+            made=int(found.creation_timestamp),
+            champion=None if champion is None else int(champion),
+            newest=max((int(version.version) for version in found.latest_versions), default=0),
+        )
 
 
 def models(registry: Registry) -> tuple[str, ...]:
@@ -199,5 +230,6 @@ def _info(found: ModelVersion, aliases: Mapping[str, str]) -> VersionInfo:
         tags=dict(found.tags),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if int(target) == number)),
         description=found.description or "",
+        source=found.source or "",
         created=int(found.creation_timestamp),
     )

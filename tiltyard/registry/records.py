@@ -7,6 +7,9 @@ from tiltyard.project.section import Section
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
+BUNDLE_DIGEST = "tiltyard.bundle_digest"
+"""Tag of a version: digest of its bundle's manifest. Set at registration; a bundle that differs is never served."""
+
 Scalar = str | int | float | bool | None
 
 
@@ -25,6 +28,20 @@ class ModelRef(Section):
         return f"{self.name} version {self.version}"
 
 
+class Glance(Section):
+    """What one look at a registered model tells.
+
+    Attributes:
+        made: When the model was made, milliseconds since 1970; 0 when there is none of this name.
+        champion: Version with the alias `champion`; None when no version has it.
+        newest: Highest version there is; 0 when there is none.
+    """
+
+    made: int = 0
+    champion: int | None = None
+    newest: int = 0
+
+
 class VersionInfo(Section):
     """What the registry knows about a version.
 
@@ -34,6 +51,7 @@ class VersionInfo(Section):
         tags: Its tags, those of Tiltyard beginning with `tiltyard.`.
         aliases: Aliases that point to it.
         description: Its description in words.
+        source: Where its files came from, as MLflow was told; `models:/NAME/VERSION` for a copy of a version.
         created: Milliseconds since 1970, UTC.
     """
 
@@ -42,6 +60,7 @@ class VersionInfo(Section):
     tags: dict[str, str]
     aliases: tuple[str, ...]
     description: str
+    source: str
     created: int
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from tiltyard.errors import BundleError, RegistryError
 from tiltyard.project.environment import Workplace
 from tiltyard.registry import models
+from tiltyard.registry.by_hand import settle
 from tiltyard.registry.client import Registry, connect
 from tiltyard.registry.ledger import Ledger
-from tiltyard.registry.promotion import observe
 from tiltyard.registry.records import ModelRef
 from tiltyard.storage.base import Store
 from tiltyard.storage.opening import open_store
@@ -81,7 +81,7 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        observe(self._ledger(name), self._registry)
+        settle(self._ledger(name), self._registry)
 
     def report_refusal(self, ref: ModelRef, reason: str) -> None:
         """Write into the ledger and on the version's tag why it is not served; once, however many servers refuse it.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.registry import models
-from tiltyard.registry.promotion import observe
+from tiltyard.registry.by_hand import settle
 from tiltyard.registry.records import ModelRef
 from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps.place import Place
@@ -26,15 +26,16 @@ SEEN_ROWS = "seen_rows.npy"
 def find_opponent(run: TrainingRun) -> ModelRef | None:
     """Return the champion that the run's challenger must beat; None when there is none.
 
-    A move made by hand in MLflow since the last look is recorded in the ledger first. When the champion is this very
-    run's version, because an earlier start of the run was cut off right after promoting it, it is the one before.
+    A move made by hand in MLflow since the last look is recorded in the ledger, or put back, first. When the champion
+    is this very run's version, because an earlier start of the run was cut off right after promoting it, it is the one
+    before.
 
     Raises:
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The ledger cannot be reached.
     """
     place = Place(run.project, run.workplace)
-    observe(place.ledger, place.registry)
+    settle(place.ledger, place.registry, run.project.gates)
     champion = models.champion(place.registry, run.project.name)
     if champion is None or models.version(place.registry, champion).tags.get(RUN_KEY) != run.key:
         return champion

@@ -129,6 +129,7 @@ def crown(run: TrainingRun, registered: Registered, evaluation: Evaluation, verd
         reason=verdict.sentence,
         expected_champion=champion_number(evaluation),
         evidence=_evidence(verdict, evaluation),
+        gates=run.project.gates,
     )
 
 
