@@ -51,7 +51,7 @@ def new_lines(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     Args:
         files: The logs by name; one may appear later, and is followed over its rotation.
     """
-    tails = {name: _Tail(file) for name, file in files.items()}
+    tails = {name: Tail(file) for name, file in files.items()}
     while True:
         fresh = [(name, line) for name, tail in tails.items() for line in tail.read()]
         yield from fresh
@@ -59,7 +59,7 @@ def new_lines(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
             time.sleep(_PAUSE)
 
 
-class _Tail:
+class Tail:
     """The end of one log, read as it grows.
 
     Args:

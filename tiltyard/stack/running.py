@@ -26,7 +26,9 @@ START_SECONDS = 240.0
 STOP_SECONDS = 90.0
 """Longest time that the supervisor may take to stop them."""
 
-_MOST_STARTS = 3
+MOST_STARTS = 3
+"""How often a part may end before it is given up, on the way up."""
+
 _PAUSE = 0.25
 
 Watcher = Callable[[tuple[Health, ...]], None]
@@ -165,8 +167,8 @@ def _wait(layout: Layout, addresses: Addresses, names: tuple[str, ...], watch: W
 
 def _hopeful(home: Path, part: Health, *, starts: int, late: bool) -> None:
     """Give up on a part that ends again and again, or has taken too long."""
-    if starts > _MOST_STARTS or late:
-        what = "ends again and again" if starts > _MOST_STARTS else f"did not answer in {START_SECONDS:.0f} s"
+    if starts > MOST_STARTS or late:
+        what = "ends again and again" if starts > MOST_STARTS else f"did not answer in {START_SECONDS:.0f} s"
         raise StackError(f"{part.title} {what}", where=str(home), cure=last_words(home, part.part))
 
 

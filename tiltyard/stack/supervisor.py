@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
@@ -28,7 +29,12 @@ _SOCKET = "TILTYARD_STACK_SOCKET"
 _LONGEST_SOCKET = 90
 """Bytes of a socket's path, less than the 104 or 108 that systems allow: supervisord appends a number for a moment."""
 
+_CURE = "Run `tiltyard down`, then `tiltyard up`."
+_LONGEST_SAID = 300
 _STOP_SECONDS = {"prefect": 15, "mlflow": 15, "server": 45, "worker": 20}
+
+_GROUP = "servers"
+"""What stops together, after the worker: a run that is told to end can still say so to Prefect."""
 
 _HEAD = """\
 ; Written by `tiltyard up`. Paths and commands come in by the environment, in which no character has a meaning.
@@ -37,17 +43,20 @@ file=%(ENV_TILTYARD_STACK_SOCKET)s
 chmod=0700
 
 [supervisord]
-nodaemon=true
-silent=true
 logfile=logs/supervisor.log
 logfile_maxbytes=1MB
 logfile_backups=1
 pidfile=supervisord.pid
 childlogdir=logs
 identifier=tiltyard
+umask={umask:03o}
 {user}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[group:{group}]
+programs={together}
+priority=10
 """
 
 _PROGRAM = """
@@ -94,6 +103,7 @@ def start(home: Path, commands: Mapping[str, str], environment: Mapping[str, str
 
     Raises:
         OSError: The home cannot be written.
+        StackError: It does not start.
     """
     folder = home / STACK
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
@@ -101,21 +111,26 @@ def start(home: Path, commands: Mapping[str, str], environment: Mapping[str, str
     told = {f"TILTYARD_STACK_{name.upper()}": command for name, command in commands.items()}
     socket = socket_of(home)
     socket.unlink(missing_ok=True)
-    with (folder / LOGS / "supervisor.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", SUPERVISOR, "-c", _CONFIGURATION],
-            cwd=folder,
-            env={**environment, **told, _SOCKET: str(socket)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+    begun = subprocess.run(  # it puts itself into the background
+        [sys.executable, "-P", "-m", SUPERVISOR, "-c", _CONFIGURATION],
+        cwd=folder,
+        env={**environment, **told, _SOCKET: str(socket)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if begun.returncode:
+        said = " ".join((begun.stderr or begun.stdout).split()) or f"exit code {begun.returncode}"
+        raise StackError(
+            f"the supervisor does not start ({said[:_LONGEST_SAID]})", where=str(home), cure="Run `tiltyard doctor`."
         )
-    return psutil.Process(process.pid)
+    with _calling(socket) as remote:
+        return psutil.Process(cast("int", remote.supervisor.getPID()))
 
 
 def configuration() -> str:
-    """Return the supervisor's configuration; the same for every stack."""
+    """Return the supervisor's configuration; the same for every stack of a user."""
     programs = (
         _PROGRAM.format(
             name=name,
@@ -127,7 +142,10 @@ def configuration() -> str:
         for place, name in enumerate(PARTS)
     )
     user = "user=root\n" if os.getuid() == 0 else ""  # it asks for that rather than warn at every start
-    return _HEAD.replace("{user}", user) + "".join(programs)
+    mask = os.umask(0)
+    os.umask(mask)
+    together = ",".join(name for name in PARTS if name != "worker")
+    return _HEAD.format(user=user, umask=mask, group=_GROUP, together=together) + "".join(programs)
 
 
 def socket_of(home: Path) -> Path:
@@ -151,8 +169,8 @@ def start_part(supervisor: psutil.Process, name: str) -> None:
     Raises:
         StackError: The supervisor does not answer, or cannot start it.
     """
-    with _calling(supervisor) as remote:
-        remote.supervisor.startProcess(name, False)
+    with _calling(_socket(supervisor)) as remote:
+        remote.supervisor.startProcess(name if name == "worker" else f"{_GROUP}:{name}", False)
 
 
 def children(supervisor: psutil.Process) -> dict[str, Child]:
@@ -161,7 +179,7 @@ def children(supervisor: psutil.Process) -> dict[str, Child]:
     Raises:
         StackError: The supervisor does not answer.
     """
-    with _calling(supervisor) as remote:
+    with _calling(_socket(supervisor)) as remote:
         infos = cast("list[dict[str, Any]]", remote.supervisor.getAllProcessInfo())
     return {info["name"]: _child(info) for info in infos}
 
@@ -173,16 +191,28 @@ def _child(info: Mapping[str, Any]) -> Child:
     return Child(name=info["name"], pid=int(info["pid"]), started=float(info["start"]), trouble=trouble)
 
 
-@contextlib.contextmanager
-def _calling(supervisor: psutil.Process) -> Iterator[ServerProxy]:
-    """Call the supervisor by its socket, whose place it knows best itself."""
+def _socket(supervisor: psutil.Process) -> Path:
+    """Return where a supervisor listens, which it knows best itself.
+
+    Raises:
+        StackError: It is gone.
+    """
     try:
-        socket = supervisor.environ()[_SOCKET]
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
-        with contextlib.closing(transport):
+        return Path(supervisor.environ()[_SOCKET])
+    except (psutil.Error, KeyError) as error:
+        raise StackError(f"the supervisor is gone ({type(error).__name__})", cure=_CURE) from None
+
+
+@contextlib.contextmanager
+def _calling(socket: Path) -> Iterator[ServerProxy]:
+    """Call the supervisor.
+
+    Raises:
+        StackError: It does not answer, or refuses.
+    """
+    try:
+        with contextlib.closing(SupervisorTransport(None, None, f"unix://{socket}")) as transport:
             yield ServerProxy("http://127.0.0.1", transport=transport)
-    except (psutil.Error, KeyError, OSError, Fault) as error:
+    except (OSError, HTTPException, Fault) as error:
         said = error.faultString if isinstance(error, Fault) else error
-        raise StackError(
-            f"the supervisor does not answer ({said})", cure="Run `tiltyard down`, then `tiltyard up`."
-        ) from None
+        raise StackError(f"the supervisor does not answer ({said})", where=str(socket), cure=_CURE) from None
