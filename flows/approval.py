@@ -23,6 +23,7 @@ from prefect.states import Completed, Suspended
 from pydantic import Field
 
 from flows import runs
+from flows.notifying import page_of, tell
 from flows.orchestrator import connected
 from tasks import approving
 from tiltyard.errors import OrchestrationError
@@ -30,6 +31,7 @@ from tiltyard.registry import approvals
 from tiltyard.registry.approvals import Approval
 from tiltyard.steps.approving import Answer
 from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.notifying import question_notice, verdict_notice
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import TrainingOutcome, TrainingRun
@@ -70,7 +72,9 @@ def resumed(project: Path) -> TrainingOutcome | None:
     answer = _answer(approval) if approval else None
     if approval and approval.standing == "waiting" and answer is None:
         _suspend(place, approval)
-    return approving.settle(place.workplace.project_file, version, answer)
+    outcome = approving.settle(place.workplace.project_file, version, answer)
+    tell(place.workplace, verdict_notice(outcome, page_of(str(flow_run.id))))
+    return outcome
 
 
 def ask(
@@ -96,7 +100,9 @@ def ask(
     place = Place(run.project, run.workplace)
     if approval.standing != "waiting":
         return approving.settle(run.project_file, approval.version, None)
-    if deployment.id and not _waiting_runs(place, approval.version):
+    waits = bool(deployment.id) and not _waiting_runs(place, approval.version)
+    tell(place.workplace, question_notice(approval, run.page if waits else ""))
+    if waits:
         create_flow_run_input(_NOTE, approval.version)
         _suspend(place, approval)
     return outcome.model_copy(update={"approval": "waiting"})

@@ -5,12 +5,11 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL
 from pydantic import Field
 
 from flows import approval
 from flows.ending import explained
-from flows.orchestrator import page
+from flows.notifying import page_of, tell, tell_failure
 from tasks import artifacts, bundling, data, judging, registering, training
 from tasks.step import kept, kept_for
 from tiltyard.data.as_of import AsOf
@@ -19,6 +18,7 @@ from tiltyard.evaluation.records import Verdict
 from tiltyard.project.loading import PROJECT_FILE, load_project
 from tiltyard.steps.approving import wanted as asked_because
 from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.notifying import verdict_notice
 from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
@@ -47,7 +47,14 @@ def _title() -> str:
     return f"{name}: {given.get('reason') or kind + known}"
 
 
-@flow(name="train", flow_run_name=_title, persist_result=False, validate_parameters=True)
+@flow(
+    name="train",
+    flow_run_name=_title,
+    persist_result=False,
+    validate_parameters=True,
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+)
 @explained(outcome_in_words)
 def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     project: Path,
@@ -83,18 +90,12 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
         return settled
     wanted = as_of is None if promote is None else promote
     assignment = assign(
-        project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of, page=_page_of_this_run()
+        project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of, page=page_of(str(flow_run.id))
     )
     with one_at_a_time(assignment):
         run = identify(assignment, kept_for(data.ingest, assignment, str(flow_run.id))(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
         return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)
-
-
-def _page_of_this_run() -> str:
-    """Return the address of this run in Prefect's UI; empty when its server is a temporary one."""
-    api = PREFECT_API_URL.value()
-    return page(api, f"runs/flow-run/{flow_run.id}") if api else ""
 
 
 def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOutcome:
@@ -143,8 +144,9 @@ def _decide(
     outcome = outcome_of(run, registered, evaluation, verdict, card=documented.card, promoted=False)
     why = asked_because(run.project.gates, verdict) if promote else None
     if why is not None:
-        return conclude(run, approval.ask(run, registered, evaluation, outcome, why))
-    if promote and verdict.outcome == "promote":
+        outcome = approval.ask(run, registered, evaluation, outcome, why)
+    elif promote and verdict.outcome == "promote":
         registering.promote(run, registered, evaluation, verdict)
         outcome = outcome.model_copy(update={"promoted": True})
+    tell(run.workplace, verdict_notice(outcome, run.page))
     return conclude(run, outcome)

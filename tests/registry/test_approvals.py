@@ -13,9 +13,10 @@ from tiltyard.errors import AbsentError, ConflictError
 from tiltyard.registry import approvals
 from tiltyard.registry.approvals import Approval, Choice, Standing, ask, decide, find, objection_to, waiting
 from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.records import Scalar
 from tiltyard.storage.folder import FolderStore
 
-FIGURES = {"verdict": "promote", "difference": 0.02, "p_value": None}
+FIGURES: dict[str, Scalar] = {"verdict": "promote", "difference": 0.02, "p_value": None}
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 

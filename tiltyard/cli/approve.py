@@ -50,10 +50,13 @@ def _decide(choice: "Choice", version: int, reason: str, project: ProjectOption,
     from tiltyard.cli.output import complain, say, write_json
     from tiltyard.errors import OrchestrationError
     from tiltyard.steps.approving import decide
+    from tiltyard.steps.notifying import decision_notice, tell
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
     done = decide(place, version, choice, actor=workplace.actor, reason=reason)
+    for problem in tell(workplace, decision_notice(done.approval)):
+        complain(problem)
     try:
         end_waiting(place, done.approval)
     except OrchestrationError as error:

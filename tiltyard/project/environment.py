@@ -5,9 +5,10 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tiltyard.errors import ProjectError
 from tiltyard.project.addresses import Addresses, read_addresses
 
 WORK_FOLDER = ".tiltyard"
@@ -24,6 +25,9 @@ class Environment(BaseSettings):
         actor: Who acts, for the ledger; the login name when unset.
         webhook_secret: Shared with MLflow, which signs its calls to the model server with it; no calls are taken when
             unset.
+        notify: Where people are told of promotions, refusals, questions and failures: URLs, separated by spaces or
+            commas.
+        notify_cooldown: Seconds within which the same thing is told once.
         tracking_uri: MLflow's tracking server; when unset the local stack's if it is up, else an SQLite file in `home`.
         prefect_api: Prefect's API; when unset the local stack's if it is up, else a temporary server.
     """
@@ -38,6 +42,8 @@ class Environment(BaseSettings):
     protect_key: SecretStr | None = None
     actor: str | None = None
     webhook_secret: SecretStr | None = None
+    notify: SecretStr | None = None
+    notify_cooldown: float = Field(default=900.0, ge=0, allow_inf_nan=False)
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     prefect_api: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
 
@@ -57,7 +63,7 @@ class Workplace:
 
     def __init__(self, project_file: Path, environment: Environment | None = None) -> None:
         self.project_file = project_file.resolve()
-        self.environment = environment or Environment()
+        self.environment = environment or _read()
         self.folder = self.project_file.parent
         self.home = (self.environment.home or self.folder / WORK_FOLDER).resolve()
 
@@ -107,3 +113,13 @@ class Workplace:
     def resolve(self, path: str) -> str:
         """Make a path of the project file absolute; addresses stay as they are."""
         return path if "://" in path else os.path.normpath(self.folder / path)
+
+
+def _read() -> Environment:
+    """Read the settings from the environment; what a variable holds is not repeated, it may be a secret."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        name = f"TILTYARD_{problem['loc'][0]}".upper()
+        raise ProjectError(problem["msg"].lower(), where=name, cure="Correct the variable, or unset it.") from None

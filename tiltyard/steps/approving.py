@@ -186,7 +186,8 @@ def outcome_after(place: Place, approval: Approval) -> TrainingOutcome:
     """
     stored = TrainingOutcome.model_validate_json(place.store.read(_key(place, approval.version)))
     standing: Standing = approval.standing
-    outcome = stored.model_copy(update={"approval": standing, "promoted": standing == "promoted"})
+    known = {"approval": standing, "decision": approval.sentence, "promoted": standing == "promoted"}
+    outcome = stored.model_copy(update=known)
     folder = place.workplace.run_folder(outcome.run_key)
     if folder.is_dir():
         keep_outcome(folder, outcome)

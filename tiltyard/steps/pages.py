@@ -31,7 +31,8 @@ def outcome_in_words(outcome: TrainingOutcome) -> str:
         stays = "there is no champion yet" if outcome.champion_before is None else "the champion stays"
         said = f"{version} is registered; {stays}"
     done = "Everything was done before. " if outcome.repeated else ""
-    return f"{done}{said}. {outcome.verdict.sentence}"
+    decided = f"{outcome.decision[:1].upper()}{outcome.decision[1:]}. " if outcome.decision else ""
+    return f"{done}{decided}{said}. {outcome.verdict.sentence}"
 
 
 def findings_in_short(summary: CheckSummary) -> str:

@@ -91,6 +91,7 @@ class TrainingOutcome(Section):
         champion_before: The champion it was compared with; None when there was none.
         promoted: Whether it is champion by this run.
         approval: How the question to a person stands; None when nobody was asked.
+        decision: What a person decided, in words; empty when nobody did.
         repeated: Whether an earlier run had already done all of it.
         mlflow_run: The MLflow run with all evidence; None after a dry run.
         card: The model card on this machine.
@@ -106,6 +107,7 @@ class TrainingOutcome(Section):
     champion_before: int | None
     promoted: bool
     approval: Standing | None = None
+    decision: str = ""
     repeated: bool = False
     mlflow_run: str | None
     card: Path
