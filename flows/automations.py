@@ -22,6 +22,9 @@ START_SECONDS = 300
 _REFUSED = "Deployment concurrency limit reached."
 """Prefect's message on a run that it refuses because another one is under way."""
 
+_NEVER_RESUMED = "The flow was*"
+"""How Prefect's message on a run begins that was suspended, and not resumed in time."""
+
 
 def keep_automations(client: SyncPrefectClient) -> None:
     """Make the automations, or change them when they differ; doing it again changes nothing."""
@@ -35,7 +38,7 @@ def keep_automations(client: SyncPrefectClient) -> None:
 
 
 def automations() -> tuple[AutomationCore, ...]:
-    """Return the automations: two that free the place of a dead run, one that lets a run go on later."""
+    """Return the automations: two that free the place of a dead run, two that let a run go on."""
     silent = _absence(
         "Tiltyard: crash runs that fell silent",
         after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
@@ -50,7 +53,7 @@ def automations() -> tuple[AutomationCore, ...]:
         message="A worker took the run and its process never began: the worker has died, or its machine is overloaded. "
         "Retry it (here, or by `tiltyard resume`).",
     )
-    return silent, stillborn, _second_chance()
+    return silent, stillborn, _second_chance(), _lapse()
 
 
 def _absence(name: str, *, after: set[str], seconds: int, message: str) -> AutomationCore:
@@ -71,18 +74,38 @@ def _absence(name: str, *, after: set[str], seconds: int, message: str) -> Autom
 
 def _second_chance() -> AutomationCore:
     """Queue a run that had begun before (retried, or resumed after an approval) and met another one under way."""
-    message = "Another run of the project is under way; this one, which had begun before it, goes on afterwards."
-    refused: _Labels = {"prefect.resource.id": "prefect.flow-run.*", "prefect.state-message": _REFUSED}
+    return _return(
+        "Tiltyard: let runs that had begun go on when there is a place",
+        event="prefect.flow-run.Cancelled",
+        said={"prefect.state-message": _REFUSED, "prefect.run-count": "!0"},
+        state="AwaitingConcurrencySlot",
+        message="Another run of the project is under way; this one, which had begun before it, goes on afterwards.",
+    )
+
+
+def _lapse() -> AutomationCore:
+    """Start a run once more that has waited for a person in vain: it writes that down, and ends well."""
+    return _return(
+        "Tiltyard: end runs for which nobody decided in time",
+        event="prefect.flow-run.Failed",
+        said={"prefect.state-message": _NEVER_RESUMED},
+        state="Lapsed",
+        message="Nobody decided in time: the run takes note of that, and ends without a promotion.",
+    )
+
+
+def _return(name: str, *, event: str, said: _Labels, state: str, message: str) -> AutomationCore:
+    """Start a run again that Prefect's server has ended."""
+    resource: _Labels = {"prefect.resource.id": "prefect.flow-run.*"}
     trigger = EventTrigger(
-        expect={"prefect.flow-run.Cancelled"},
-        match=ResourceSpecification(refused | {"prefect.run-count": "!0"}),
+        expect={event},
+        match=ResourceSpecification(resource | said),
         match_related=ResourceSpecification(_TAG_OF_RUNS),
         for_each={"prefect.resource.id"},
         posture=Posture.Reactive,
         threshold=1,
     )
-    action = ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingConcurrencySlot", message=message, force=False)
-    name = "Tiltyard: let runs that had begun go on when there is a place"
+    action = ChangeFlowRunState(state=StateType.SCHEDULED, name=state, message=message, force=False)
     return AutomationCore(name=name, description=message, trigger=trigger, actions=[action])
 
 
