@@ -42,7 +42,7 @@ def main(name: str, port: int) -> None:
     if name == "worker":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         stubborn = "import signal; signal.signal(15, signal.SIG_IGN);" if how == "stubborn" else ""
-        run = f"{stubborn} import time; time.sleep(600)"
+        run = f"{stubborn}import time; time.sleep(600)"
         subprocess.Popen([sys.executable, "-c", run], start_new_session=True)  # like a training run
         time.sleep(600)
     else:
