@@ -120,6 +120,8 @@ def _prefect(layout: Layout) -> dict[str, str]:
         "PREFECT_API_URL": layout.prefect_api,
         "PREFECT_UI_API_URL": layout.prefect_api,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A run holds its place by a lease; kept in memory, it would be lost, and the run ended, with the server.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
 
