@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from tests.serving.bundles import CONTRACT_OF_DEMAND, write_bundle
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.registry.client import connect
-from tiltyard.serving.champions import BUNDLE_DIGEST
+from tiltyard.registry.records import BUNDLE_DIGEST
 
 MODEL = "demand"
 

@@ -19,7 +19,7 @@ from tests.serving.registries import Registered, workplace_at
 from tests.serving.servers import Server, eventually, planned, running
 from tiltyard.errors import ServingError, UsageError
 from tiltyard.project.gates import GatesSection
-from tiltyard.serving.champions import SERVING_REFUSED
+from tiltyard.registry.refusals import SERVING_REFUSED
 from tiltyard.serving.plan import Plan, read_plan, write_plan
 from tiltyard.serving.server import serve
 

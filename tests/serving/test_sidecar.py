@@ -15,8 +15,10 @@ from tiltyard.errors import BundleError, RegistryError, ServingError, StorageErr
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ModelRef
+from tiltyard.registry.refusals import SERVING_REFUSED
+from tiltyard.serving import checking
 from tiltyard.serving import sidecar as module
-from tiltyard.serving.champions import SERVING_REFUSED, Champions
+from tiltyard.serving.champions import Champions
 from tiltyard.serving.plan import Plan, read_plan
 from tiltyard.serving.settings import SidecarSettings
 from tiltyard.serving.sidecar import Sidecar
@@ -66,7 +68,7 @@ def sandboxed(registered: Registered) -> Bench:
 @pytest.fixture
 def bench(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A sidecar that verifies in this process, which is quicker."""
-    monkeypatch.setattr(module, "verify_bundle", _replayed)
+    monkeypatch.setattr(checking, "verify_bundle", _replayed)
     return Bench(registered)
 
 
@@ -95,7 +97,7 @@ def test_the_alias_is_followed_there_and_back(sandboxed: Bench, registered: Regi
 def test_looking_again_changes_nothing(bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
     registered.promote(registered.add())
     plan = bench.look()
-    monkeypatch.setattr(module, "verify_bundle", _never)
+    monkeypatch.setattr(checking, "verify_bundle", _never)
     bench.now += timedelta(days=1)
     assert bench.look() == plan
     bench.restart()
@@ -150,7 +152,7 @@ def test_a_machine_too_busy_to_verify_tries_again_later(
     registered.promote(registered.add())
     with monkeypatch.context() as busy:
         late = verify_bundle(Path("nowhere"), timeout=0.001)
-        busy.setattr(module, "verify_bundle", lambda *_, **__: late)
+        busy.setattr(checking, "verify_bundle", lambda *_, **__: late)
         assert MODEL in bench.look().refused
     assert MODEL not in bench.look().models
     bench.now += timedelta(minutes=6)
@@ -164,14 +166,14 @@ def test_without_a_registry_the_slot_stays(
     plan = bench.look()
 
     def down(_: object, name: str) -> None:
-        raise RegistryError(f"cannot read the alias of `{name}`", cure="Check that MLflow answers.")
+        raise RegistryError(f"cannot look at `{name}`", cure="Check that MLflow answers.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Champions, "champion", down)
+        broken.setattr(Champions, "glance", down)
         assert bench.look() == bench.look() == plan
         bench.restart()
         assert bench.look() == plan
-    assert caplog.text.count("cannot read the alias") == 2
+    assert caplog.text.count("cannot look at") == 2
 
 
 def test_without_an_object_store_the_swap_goes_on_and_is_recorded_later(

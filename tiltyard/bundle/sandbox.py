@@ -7,6 +7,7 @@ with an environment of its own that holds none of the parent's secrets, and with
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ FORBIDDEN = ("mlflow", "pandas", "prefect", "sklearn")
 MEMORY_BYTES = 8 * 2**30
 """Address space of the process."""
 
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that come from the system or a person: they say nothing about the bundle."""
+
 _ROOT = Path(tiltyard.__file__).parents[1]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from tiltyard.bundle.sandbox import main; main(sys.argv[2])"
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
@@ -37,6 +41,7 @@ class Verification(Section):
         latency_ms: Median time of one row, milliseconds; 0 when it did not come to that.
         max_difference: Largest difference from the expected answers of the golden rows.
         imported: Libraries of a training machine that loading it brought in; empty when all is well.
+        undecided: Whether it did not pass for want of time or memory, which may be this machine's fault.
     """
 
     passed: bool
@@ -44,6 +49,7 @@ class Verification(Section):
     latency_ms: float = 0.0
     max_difference: float = 0.0
     imported: tuple[str, ...] = ()
+    undecided: bool = False
 
 
 def verify_bundle(folder: Path, *, timeout: float = 60.0) -> Verification:
@@ -67,13 +73,15 @@ def verify_bundle(folder: Path, *, timeout: float = 60.0) -> Verification:
                 command, cwd=nowhere, env=environment, capture_output=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired:
-            return Verification(passed=False, sentence=f"The bundle did not answer within {timeout:g} s.")
+            sentence = f"The bundle did not answer within {timeout:g} s."
+            return Verification(passed=False, sentence=sentence, undecided=True)
         except OSError as error:
             raise BundleError(f"no process can be started to verify the bundle ({error.strerror})") from error
     try:
         return Verification.model_validate_json(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        return Verification(passed=False, sentence=_post_mortem(done))
+        killed = -done.returncode in _FROM_OUTSIDE
+        return Verification(passed=False, sentence=_post_mortem(done), undecided=killed)
 
 
 def main(folder: str) -> None:
@@ -96,7 +104,7 @@ def examine(folder: Path) -> Verification:
     except TiltyardError as error:
         return Verification(passed=False, sentence=str(error))
     except MemoryError:
-        return Verification(passed=False, sentence="The bundle needs more memory than a replica grants.")
+        return Verification(passed=False, sentence="The bundle needs more memory than there is.", undecided=True)
     imported = tuple(name for name in FORBIDDEN if name in sys.modules)
     if imported:
         sentence = f"Loading the bundle brought in {', '.join(imported)}, which a replica does not have."

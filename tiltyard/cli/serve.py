@@ -13,7 +13,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
-    poll_seconds: Annotated[float, typer.Option(min=0.1, help="Pause between two looks at the registry.")] = 2.0,
+    poll_seconds: Annotated[float, typer.Option(min=0.1, help="Pause between two looks at the registry.")] = 1.0,
 ) -> None:
     """Serve the champions over HTTP; when another is promoted, swap to it without dropping a request.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tiltyard.errors import AbsentError
@@ -175,6 +176,16 @@ def download_bundle(registry: Registry, ref: ModelRef, folder: Path) -> Path:
     return download(registry, ref, BUNDLE, folder)
 
 
+def has_bundle(registry: Registry, ref: ModelRef) -> bool:
+    """Whether there is a bundle among a version's files; one that is no Tiltyard version has none.
+
+    Raises:
+        RegistryError: There is no such version, or MLflow or its artifacts cannot be reached.
+    """
+    with registry.explained(f"look at the files of {ref}"), quiet():
+        return bool(_repository(registry, ref).list_artifacts(BUNDLE))
+
+
 def download(registry: Registry, ref: ModelRef, place: str, target: Path) -> Path:
     """Download one file or folder of a version.
 
@@ -192,11 +203,16 @@ def download(registry: Registry, ref: ModelRef, place: str, target: Path) -> Pat
     with registry.explained(f"download `{place}` of {ref}"), quiet():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-            source = registry.client.get_model_version_download_uri(ref.name, str(ref.version))
-            repository = get_artifact_repository(source, registry.tracking_uri, registry.tracking_uri)
+            repository = _repository(registry, ref)
             loaded = Path(repository.download_artifacts(place, folder))  # type: ignore[no-untyped-call]  # of MLflow
             _publish(loaded, target)
     return target
+
+
+def _repository(registry: Registry, ref: ModelRef) -> ArtifactRepository:
+    """Return where a version's files are."""
+    source = registry.client.get_model_version_download_uri(ref.name, str(ref.version))
+    return get_artifact_repository(source, registry.tracking_uri, registry.tracking_uri)
 
 
 def search(registry: Registry, wanted: str) -> list[ModelVersion]:

@@ -97,6 +97,15 @@ def find_proof(ledger: Ledger, registry: Registry, info: VersionInfo) -> Proof:
     return Proof(passed=False, sentence=sentence, bundle=bundle)
 
 
+def bundle_of(registry: Registry, info: VersionInfo) -> str:
+    """Return the digest that a version's tag, or else its source's, promises; empty when neither tells.
+
+    Raises:
+        RegistryError: MLflow cannot be reached or refuses.
+    """
+    return _lineage(registry, info)[1]
+
+
 def _lineage(registry: Registry, info: VersionInfo) -> tuple[list[ModelRef], str]:
     """Return a version and those it is a copy of, back to the first, and the digest of its bundle."""
     chain, bundle = [info.ref], info.tags.get(BUNDLE_DIGEST, "")

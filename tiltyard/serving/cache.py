@@ -3,12 +3,17 @@
 import os
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
+import tiltyard
 from tiltyard.bundle.manifest import MANIFEST, read_bundle
 from tiltyard.errors import BundleError, ServingError
 
 _INCOMING = ".incoming"
+_VERIFIED = ".verified"
+_ENGINE = ", ".join([tiltyard.__version__, *(f"{name} {metadata.version(name)}" for name in ("onnxruntime", "numpy"))])
 
 
 class BundleCache:
@@ -73,6 +78,22 @@ class BundleCache:
             ) from error
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+    def is_verified(self, digest: str) -> bool:
+        """Whether a bundle of this digest has passed its verification on this machine, with the libraries of now."""
+        try:
+            return self._mark(digest).read_text(encoding="utf-8") == _ENGINE
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def remember(self, digest: str) -> None:
+        """Note that a bundle of this digest has passed; where that cannot be written, it is verified once more."""
+        with suppress(OSError):
+            self._mark(digest).parent.mkdir(parents=True, exist_ok=True)
+            self._mark(digest).write_text(_ENGINE, encoding="utf-8")
+
+    def _mark(self, digest: str) -> Path:
+        return self._root / _VERIFIED / digest
 
     def prune(self, name: str, keep: Collection[Path]) -> None:
         """Remove a model's bundles but those in `keep` and the latest other one, for a quick way back."""

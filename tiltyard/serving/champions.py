@@ -6,19 +6,19 @@ from pathlib import Path
 
 from tiltyard.errors import BundleError, RegistryError
 from tiltyard.project.environment import Workplace
+from tiltyard.project.gates import GatesSection
 from tiltyard.registry import models
-from tiltyard.registry.by_hand import settle
+from tiltyard.registry.by_hand import POLICY, Settlement, is_by_hand, put_back, settle
 from tiltyard.registry.client import Registry, connect
+from tiltyard.registry.copies import note_copies, waiting_copy
+from tiltyard.registry.history import MADE, MOVES, fold
 from tiltyard.registry.ledger import Ledger
-from tiltyard.registry.records import ModelRef
+from tiltyard.registry.promotion import promote
+from tiltyard.registry.proof import bundle_of
+from tiltyard.registry.records import Glance, ModelRef
+from tiltyard.registry.refusals import note_refusal
 from tiltyard.storage.base import Store
 from tiltyard.storage.opening import open_store
-
-BUNDLE_DIGEST = "tiltyard.bundle_digest"
-"""Tag of a version: digest of its bundle's manifest. Set at registration; a bundle that differs is refused."""
-
-SERVING_REFUSED = "tiltyard.serving_refused"
-"""Tag of a version: why the model servers refuse it."""
 
 
 class Champions:
@@ -41,21 +41,21 @@ class Champions:
         endpoint = self._workplace.environment.s3_endpoint
         return open_store(self._workplace.store, endpoint=endpoint, cache=self._workplace.cache)
 
-    def champion(self, name: str) -> ModelRef | None:
-        """Return a model's champion, None when there is none.
+    def glance(self, name: str) -> Glance:
+        """Return what changes of a model when anybody does anything with its versions or aliases.
 
         Raises:
             RegistryError: The registry cannot be reached or refuses.
         """
-        return models.champion(self._registry, name)
+        return models.glance(self._registry, name)
 
     def bundle_digest(self, ref: ModelRef) -> str:
-        """Return the digest that a version's tag promises; empty when it has no such tag.
+        """Return the digest that a version's tag, or its source's, promises; empty when neither tells.
 
         Raises:
             RegistryError: There is no such version, or the registry cannot be reached.
         """
-        return models.version(self._registry, ref).tags.get(BUNDLE_DIGEST, "")
+        return bundle_of(self._registry, models.version(self._registry, ref))
 
     def download(self, ref: ModelRef, folder: Path) -> Path:
         """Download a version's bundle below `folder` and return where it is.
@@ -67,21 +67,80 @@ class Champions:
         try:
             return models.download_bundle(self._registry, ref, folder / "bundle")
         except RegistryError as error:
-            if self.bundle_digest(ref):
+            if self.bundle_digest(ref) or models.has_bundle(self._registry, ref):
                 raise
             raise BundleError(
-                f"{ref} has no bundle that can be downloaded ({error.what})",
+                f"{ref} has no bundle: it is none of Tiltyard's versions",
                 cure="Only versions that Tiltyard registered can be served.",
             ) from error
 
-    def record_move(self, name: str) -> None:
-        """Write a move of the alias into the ledger when it was made by hand and nobody has written it yet.
+    def settle(self, name: str, gates: GatesSection) -> Settlement:
+        """Bring alias and ledger into agreement: record a move that was made by hand, or put it back.
 
         Raises:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        settle(self._ledger(name), self._registry)
+        return settle(self._ledger(name), self._registry, gates)
+
+    def may_ask_more(self, ref: ModelRef) -> bool:
+        """Whether a version may ask other requests than the one before: promoted on the record, or champion before.
+
+        Raises:
+            RegistryError: The registry or the ledger cannot be reached.
+            StorageError: The object store cannot be reached.
+        """
+        entries = self._ledger(ref.name).entries()
+        state = fold(entries)
+        if not is_by_hand(state, ref.version):
+            return True
+        made = models.version(self._registry, ref).created
+        moves = (entry for entry in entries if entry.kind in MOVES and entry != state.since)
+        return any(entry.version == ref.version and entry.evidence.get(MADE) == made for entry in moves)
+
+    def note_copies(self, name: str) -> tuple[ModelRef, ...]:
+        """Write copies made by *Promote model* into the ledger, and return those that nobody had written before.
+
+        Raises:
+            RegistryError: The registry or the ledger cannot be reached.
+            StorageError: The object store cannot be reached.
+        """
+        noted = note_copies(self._ledger(name), self._registry)
+        return tuple(ModelRef(name=name, version=entry.version) for entry in noted if entry.version is not None)
+
+    def waiting_copy(self, name: str) -> ModelRef | None:
+        """Return the copy that is to become champion because the gate passed it at its source.
+
+        Raises:
+            RegistryError: The ledger cannot be read.
+            StorageError: The object store cannot be reached.
+        """
+        entry = waiting_copy(self._ledger(name).entries())
+        return ModelRef(name=name, version=entry.version) if entry and entry.version is not None else None
+
+    def promote_copy(self, ref: ModelRef, gates: GatesSection) -> str:
+        """Make a copy champion, and return what was done in words.
+
+        Raises:
+            ConflictError: Somebody else is moving the alias; the next look will tell.
+            RegistryError: The registry or the ledger cannot be reached.
+            StorageError: The object store cannot be reached.
+        """
+        ledger = self._ledger(ref.name)
+        entry = waiting_copy(ledger.entries())
+        if entry is None or entry.version != ref.version:
+            return f"{ref} is not waiting any more"
+        done = promote(
+            ledger,
+            self._registry,
+            ref.version,
+            actor=POLICY,
+            reason=f"{entry.reason}; the project's `gates.copied` is `gate`",
+            expected_champion=ledger.champion(),
+            evidence={"copied": entry.sequence},
+            gates=gates,
+        )
+        return done.sentence
 
     def report_refusal(self, ref: ModelRef, reason: str) -> None:
         """Write into the ledger and on the version's tag why it is not served; once, however many servers refuse it.
@@ -90,11 +149,19 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        if models.version(self._registry, ref).tags.get(SERVING_REFUSED) == reason:
-            return
         actor = self._workplace.environment.actor or f"model server on {socket.gethostname()}"
-        self._ledger(ref.name).append("refused", actor=actor, version=ref.version, reason=reason)
-        models.set_tags(self._registry, ref, {SERVING_REFUSED: reason})
+        note_refusal(self._ledger(ref.name), self._registry, ref, reason, actor=actor)
+
+    def put_back(self, ref: ModelRef, reason: str) -> bool:
+        """Return the alias to the champion before, when it was a hand that set it on a version that is refused.
+
+        Raises:
+            RegistryError: The registry or the ledger cannot be reached.
+            StorageError: The object store cannot be reached.
+        """
+        return put_back(
+            self._ledger(ref.name), self._registry, ref, f"version {ref.version} cannot be served: {reason}"
+        )
 
     def _ledger(self, name: str) -> Ledger:
         """Return a model's ledger; what was read of it once is kept."""

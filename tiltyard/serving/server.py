@@ -44,7 +44,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     workers: int = 1,
-    poll_seconds: float = 2.0,
+    poll_seconds: float = 1.0,
     limits: Limits | None = None,
 ) -> None:
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.

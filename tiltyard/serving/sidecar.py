@@ -15,13 +15,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tiltyard.bundle.sandbox import verify_bundle
 from tiltyard.errors import BundleError, ServingError, TiltyardError
 from tiltyard.project.environment import Workplace
 from tiltyard.registry.ledger import utc_now
-from tiltyard.registry.records import ModelRef
+from tiltyard.registry.records import Glance, ModelRef
 from tiltyard.serving.cache import BundleCache, holds
 from tiltyard.serving.champions import Champions
+from tiltyard.serving.checking import UndecidedError, new_demands, verify
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
 from tiltyard.serving.processes import orphaned, start_log
 from tiltyard.serving.settings import SidecarSettings
@@ -51,20 +51,50 @@ class Sidecar:
         self._champions = champions
         self._clock = clock
         self._cache = BundleCache(settings.cache)
-        self._aliases: dict[str, ModelRef | None] = {}
-        self._recorded: dict[str, ModelRef | None] = {}
+        self._settled: dict[str, Glance] = {}
         self._confirmed: dict[str, ModelRef] = {}
         self._said: dict[str, str] = {}
         self.plan = self._last_plan()
 
     def look(self) -> None:
-        """Look once at every model's champion; what cannot be done now is said once and tried at the next look."""
+        """Look once at every model; what cannot be done now is said once and tried at the next look."""
         for name in self._settings.gates:
-            for step in (self._follow_champion, self._record_move):
-                try:
-                    step(name)
-                except TiltyardError as error:
-                    self._say(f"{name}.{step.__name__}", str(error))
+            self._tried(name, self._look_at)
+
+    def _tried(self, name: str, step: Callable[[str], bool]) -> bool:
+        """Whether a step was done to its end."""
+        try:
+            return step(name)
+        except TiltyardError as error:
+            self._say(f"{name}.{step.__name__}", str(error))
+            return False
+
+    def _look_at(self, name: str) -> bool:
+        """Bring slot, alias and ledger of one model into agreement.
+
+        Where only what has passed the gate may be champion, that comes first; else a move by hand is recorded when
+        the version has shown that it can be served.
+        """
+        glance = self._champions.glance(name)
+        if glance == self._settled.get(name) and self._stands(name, glance):
+            return True
+        if self._settings.gates[name].by_hand == "require_gate" and not self._tried(name, self._settle):
+            return False
+        steps = (self._follow_champion, self._settle, self._take_copies)
+        done = [self._tried(name, step) for step in steps]
+        if all(done):
+            self._settled[name] = glance
+        return all(done)
+
+    def _stands(self, name: str, glance: Glance) -> bool:
+        """Whether the slot is as it should be, as far as it can be."""
+        refused, slot = self.plan.refused.get(name), self.plan.models.get(name)
+        if glance.champion is None:
+            return True
+        if refused is not None and refused.version == glance.champion:
+            return refused.reported and self._clock() < refused.since + AGAIN_AFTER
+        confirmed = self._confirmed.get(name) == ModelRef(name=name, version=glance.champion)
+        return confirmed and refused is None and slot is not None and holds(Path(slot.bundle))
 
     def _last_plan(self) -> Plan:
         """Return the plan of the last time; an unreadable one is written anew."""
@@ -75,44 +105,58 @@ class Sidecar:
             _log.error("%s", error)
             return Plan()
 
-    def _record_move(self, name: str) -> None:
-        """Have the ledger told of a move of the alias that did not go through it, once a move."""
-        alias = self._aliases.get(name)
-        if self._recorded.get(name) != alias:
-            self._champions.record_move(name)
-            self._recorded[name] = alias
+    def _settle(self, name: str) -> bool:
+        """Have the ledger told of moves by hand, or have them put back; whether alias and ledger agree."""
+        settled = self._champions.settle(name, self._settings.gates[name])
+        for sentence in settled.done:
+            _log.warning("`%s`: %s", name, sentence)
+        return settled.state is not None
 
-    def _follow_champion(self, name: str) -> None:
+    def _follow_champion(self, name: str) -> bool:
         """Bring one model's slot to its champion."""
-        ref = self._aliases[name] = self._champions.champion(name)
-        if ref is None:
+        number = self._champions.glance(name).champion
+        if number is None:
             self._say(name, f"`{name}` has no champion in the registry; what is in its slot stays")
-            return
+            return True
+        ref = ModelRef(name=name, version=number)
         refused = self.plan.refused.get(name)
-        if refused is not None and refused.version == ref.version and self._clock() < refused.since + AGAIN_AFTER:
+        if refused is not None and refused.version == number and self._clock() < refused.since + AGAIN_AFTER:
             self._report(ref, refused)
-            return
-        slot = self.plan.models.get(name)
-        if refused is None and slot and self._confirmed.get(name) == ref and holds(Path(slot.bundle)):
-            return
+            return True
         try:
             self._install(ref)
+        except UndecidedError as error:
+            self._refuse(ref, error.what, final=False)
         except BundleError as error:
-            self._refuse(ref, error.what)
+            self._refuse(ref, error.what, final=True)
+        return True
+
+    def _take_copies(self, name: str) -> bool:
+        """Look at what *Promote model* copied in, before anybody asks for it; promote it where the project says so."""
+        noted = self._champions.note_copies(name)
+        waiting = self._champions.waiting_copy(name) if self._settings.gates[name].copied == "gate" else None
+        for ref in noted if waiting is None or waiting in noted else (*noted, waiting):
+            try:
+                self._check(ref, *self._fetch(ref))
+            except BundleError as error:
+                self._champions.report_refusal(ref, error.what)
+                waiting = None if ref == waiting else waiting
+        if waiting is not None:
+            _log.info("`%s`: %s", name, self._champions.promote_copy(waiting, self._settings.gates[name]))
+        return waiting is None
 
     def _install(self, ref: ModelRef) -> None:
         """Fetch and verify a version, then plan it.
 
         Raises:
-            BundleError: It fails its verification.
+            BundleError: It fails its verification, or asks other requests than the version before.
+            UndecidedError: The verification did not come to an end.
             TiltyardError: Registry, store or disk are in the way; nothing was changed.
         """
         folder, digest = self._fetch(ref)
         slot = self.plan.models.get(ref.name)
         if slot is None or (slot.version, slot.digest, slot.bundle) != (ref.version, digest, str(folder)):
-            verified = verify_bundle(folder, timeout=self._settings.verify_seconds)
-            if not verified.passed:
-                raise BundleError(verified.sentence)
+            self._check(ref, folder, digest)
             slot = SlotPlan(version=ref.version, bundle=str(folder), digest=digest, since=self._clock())
         if slot != self.plan.models.get(ref.name) or ref.name in self.plan.refused:
             self._write(self.plan.with_slot(ref.name, slot))
@@ -120,6 +164,22 @@ class Sidecar:
         self._confirmed[ref.name] = ref
         self._said.clear()
         self._cache.prune(ref.name, {folder})
+
+    def _check(self, ref: ModelRef, folder: Path, digest: str) -> None:
+        """Verify a version, and hold what it asks of requests against the version that answers now.
+
+        Raises:
+            BundleError: It fails, or asks more and was not promoted on the record.
+            UndecidedError: The verification did not come to an end.
+            TiltyardError: The ledger cannot be read.
+        """
+        verify(self._cache, folder, digest, seconds=self._settings.verify_seconds)
+        slot = self.plan.models.get(ref.name)
+        if slot is None or not holds(Path(slot.bundle)):
+            return
+        demands = new_demands(Path(slot.bundle), folder)
+        if demands and not self._champions.may_ask_more(ref):
+            raise BundleError(f"its contract breaks that of version {slot.version}, which answers now: {demands}")
 
     def _fetch(self, ref: ModelRef) -> tuple[Path, str]:
         """Return folder and digest of a version's bundle, from the cache or else from the registry."""
@@ -134,20 +194,20 @@ class Sidecar:
             raise BundleError(f"the bundle's digest is {digest[:16]}… and the version's tag says {promised[:16]}…")
         return folder, digest
 
-    def _refuse(self, ref: ModelRef, reason: str) -> None:
-        """Keep what is in the slot, and say why the new version is not."""
-        before = self.plan.refused.get(ref.name)
-        known = before is not None and (before.version, before.reason) == (ref.version, reason) and before.reported
+    def _refuse(self, ref: ModelRef, reason: str, *, final: bool) -> None:
+        """Keep what is in the slot, and say why the new version is not; to the registry only what is sure."""
         self._say(ref.name, f"`{ref.name}`: version {ref.version} is refused, the slot stays as it is: {reason}")
-        refusal = Refusal(version=ref.version, reason=reason, since=self._clock(), reported=known)
+        refusal = Refusal(version=ref.version, reason=reason, since=self._clock(), reported=not final)
         self._write(self.plan.with_refusal(ref.name, refusal))
         self._report(ref, refusal)
 
     def _report(self, ref: ModelRef, refusal: Refusal) -> None:
-        """Write the reason on the version and into the ledger, once."""
+        """Write the reason on the version and into the ledger, and put back a move by hand; once."""
         if refusal.reported:
             return
         self._champions.report_refusal(ref, refusal.reason)
+        if self._champions.put_back(ref, refusal.reason):
+            _log.warning("`%s`: the alias was put back", ref.name)
         self._write(self.plan.with_refusal(ref.name, refusal.model_copy(update={"reported": True})))
 
     def _write(self, plan: Plan) -> None:
