@@ -26,6 +26,7 @@ from tiltyard.cli.promote import promote, rollback
 from tiltyard.cli.resume import resume
 from tiltyard.cli.schema import schema
 from tiltyard.cli.serve import serve
+from tiltyard.cli.status import status
 from tiltyard.cli.train import train
 from tiltyard.cli.up import down, up
 from tiltyard.errors import TiltyardError
@@ -73,6 +74,7 @@ for _command in (
     serve,
     up,
     down,
+    status,
     deploy,
     resume,
     logs,

@@ -9,16 +9,14 @@ from pathlib import Path
 from rich.console import Group
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
 
 from tiltyard.cli.output import say
+from tiltyard.cli.standing_view import parts_table
 from tiltyard.cli.tables import console, show_table
 from tiltyard.project.addresses import STACK, Addresses
 from tiltyard.stack.health import Health, health
 from tiltyard.stack.supervisor import LOGS
 
-_COLOURS = {"up": "green", "starting": "yellow", "down": "red"}
 _PAUSE = 2.0
 
 
@@ -36,7 +34,7 @@ def starting(*, hidden: bool = False) -> Iterator[Callable[[tuple[Health, ...]],
         spinner = Spinner("dots", "starting")
 
         def show(parts: tuple[Health, ...]) -> None:
-            live.update(Group(spinner, _grid(parts)))
+            live.update(Group(spinner, parts_table(parts)))
 
         yield show
 
@@ -61,14 +59,6 @@ def stay_with(addresses: Addresses) -> None:
     else:
         with Live(console=console(sys.stdout), transient=True, auto_refresh=False) as live:
             while addresses.alive:
-                live.update(_grid(health(addresses)), refresh=True)
+                live.update(parts_table(health(addresses)), refresh=True)
                 time.sleep(_PAUSE)
     say("The stack was taken down from elsewhere.")
-
-
-def _grid(parts: tuple[Health, ...]) -> Table:
-    """Return the parts with their state as a table without lines."""
-    grid = Table.grid(padding=(0, 2))
-    for part in parts:
-        grid.add_row(part.title, Text(part.state, _COLOURS[part.state]), part.url or part.note)
-    return grid

@@ -20,7 +20,7 @@ from tiltyard.stack.marks import end, is_supervisor, marked
 from tiltyard.stack.parts import PARTS, SERVERS, Layout, commands, environment
 from tiltyard.stack.ports import Wishes, claim, describe_listener, listener
 
-START_SECONDS = 240.0
+START_SECONDS = 600.0
 """Longest time that the parts may take together until all of them answer."""
 
 STOP_SECONDS = 90.0
