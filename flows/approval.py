@@ -194,7 +194,8 @@ def _question(place: Place, approval: Approval) -> str:
     instead = "as the first champion" if approval.replaces is None else f"instead of version {approval.replaces}"
     lines = [
         f"**Shall version {approval.version} of {approval.project} become champion, {instead}?**",
-        approval.question,
+        f"{approval.question} Its verdict:",
+        f"> {approval.verdict}",
         f"Without a decision until {approval.expires:%Y-%m-%d %H:%M} UTC, the champion stays.",
     ]
     if place.registry.is_server:

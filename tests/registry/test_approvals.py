@@ -50,7 +50,7 @@ def asked(open_ledger: Callable[[], Ledger]) -> Ledger:
 
 
 def question(ledger: Ledger, replaces: int | None = 1) -> Approval:
-    return ask(ledger, 2, replaces=replaces, actor="run", question="better?", hours=72, evidence=FIGURES)
+    return ask(ledger, 2, replaces=replaces, actor="run", question="why?", verdict="better", hours=72, evidence=FIGURES)
 
 
 def answer(ledger: Ledger, choice: Choice, actor: str = "ada", champion: int | None = 1) -> Approval:
@@ -166,6 +166,7 @@ def test_objection_depends_on_the_first_decision_and_on_the_champion(
         version=4,
         replaces=replaces,
         question="",
+        verdict="",
         asked=1,
         wanted=START,
         expires=START,

@@ -22,7 +22,7 @@ def approvals(*, project: ProjectOption = HERE, json: JsonOption = False) -> Non
     if not found:
         say("No version waits for a decision.")
         return
-    headings = ("version", "would replace", "asked (UTC)", "until (UTC)", "why")
+    headings = ("version", "would replace", "asked (UTC)", "until (UTC)", "why", "verdict")
     rows = [
         (
             str(approval.version),
@@ -30,6 +30,7 @@ def approvals(*, project: ProjectOption = HERE, json: JsonOption = False) -> Non
             f"{approval.wanted:%Y-%m-%d %H:%M}",
             f"{approval.expires:%Y-%m-%d %H:%M}",
             approval.question,
+            approval.verdict,
         )
         for approval in found
     ]

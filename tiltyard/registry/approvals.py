@@ -23,7 +23,7 @@ Standing = Literal["waiting", "approved", "promoted", "rejected", "expired"]
 
 _KINDS: dict[Choice, Literal["approved", "rejected"]] = {"approve": "approved", "reject": "rejected"}
 _ENDS: dict[str, Standing] = {"approved": "approved", "rejected": "rejected", "expired": "expired"}
-_ASKED, _EXPIRES = "asked", "expires"
+_ASKED, _EXPIRES, _SENTENCE = "asked", "expires", "sentence"
 _ATTEMPTS = 20
 
 
@@ -34,7 +34,8 @@ class Approval(Section):
         project: Name of the project.
         version: The version.
         replaces: Champion it would replace; None when there was none.
-        question: Why a person is asked, and what the verdict says.
+        question: Why a person is asked.
+        verdict: What the gate said, in words.
         asked: Number of the ledger's entry.
         wanted: When it was asked.
         expires: When the question lapses.
@@ -48,6 +49,7 @@ class Approval(Section):
     version: int
     replaces: int | None
     question: str
+    verdict: str
     asked: int
     wanted: AwareDatetime
     expires: AwareDatetime
@@ -85,13 +87,14 @@ def approvals(entries: Iterable[Entry]) -> tuple[Approval, ...]:
     return tuple(found.values())
 
 
-def ask(
+def ask(  # noqa: PLR0913  # what a question is made of
     ledger: Ledger,
     version: int,
     *,
     replaces: int | None,
     actor: str,
     question: str,
+    verdict: str,
     hours: float,
     evidence: Mapping[str, Scalar],
 ) -> Approval:
@@ -102,7 +105,8 @@ def ask(
         version: Version to decide about.
         replaces: Champion it would replace; None when there is none.
         actor: Who asks.
-        question: Why a person is asked, and what the verdict says.
+        question: Why a person is asked.
+        verdict: What the gate said, in words.
         hours: How long a decision is waited for.
         evidence: Figures and names behind the verdict, finite.
 
@@ -127,7 +131,7 @@ def ask(
                 version=version,
                 replaces=replaces,
                 reason=question,
-                evidence={**evidence, _EXPIRES: expires.isoformat()},
+                evidence={**evidence, _SENTENCE: verdict, _EXPIRES: expires.isoformat()},
                 expected=entries[-1].sequence if entries else 0,
             )
         except ConflictError:
@@ -232,10 +236,11 @@ def _question(entry: Entry) -> Approval:
         version=entry.version,
         replaces=entry.replaces,
         question=entry.reason,
+        verdict=str(entry.evidence.get(_SENTENCE, "")),
         asked=entry.sequence,
         wanted=entry.time,
         expires=datetime.fromisoformat(str(entry.evidence[_EXPIRES])),
-        evidence={name: value for name, value in entry.evidence.items() if name != _EXPIRES},
+        evidence={name: value for name, value in entry.evidence.items() if name not in {_SENTENCE, _EXPIRES}},
     )
 
 

@@ -54,9 +54,9 @@ def wanted(gates: GatesSection, verdict: Verdict) -> str | None:
         verdict: What the gate decided.
     """
     if verdict.outcome == "promote" and gates.approval == "required":
-        return "a winner becomes champion here only when a person has approved it"
+        return "The gate would promote it, and the project wants a person to approve that."
     if verdict.outcome == "inconclusive" and gates.inconclusive == "ask":
-        return "the comparison did not settle it, and the project asks a person then"
+        return "The comparison did not settle it, and the project asks a person then."
     return None
 
 
@@ -91,7 +91,8 @@ def request(
         version,
         replaces=champion_number(evaluation),
         actor=run.workplace.actor,
-        question=f"{outcome.verdict.sentence} ({why})",
+        question=why,
+        verdict=outcome.verdict.sentence,
         hours=run.project.gates.approval_hours,
         evidence={**judged[-1].evidence, "run": run.key, "mlflow_run": registered.tracked.run},
     )

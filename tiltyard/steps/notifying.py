@@ -88,10 +88,9 @@ def question_notice(approval: Approval, page: str = "") -> Notice:
     """
     number = approval.version
     form = "Resume the run in Prefect, or use" if page else "Use"
-    text = (
-        f"{approval.question}\n\nWithout a decision until {approval.expires:%Y-%m-%d %H:%M} UTC, the champion stays. "
-        f"{form} `tiltyard approve {number}` or `tiltyard reject {number}`."
-    )
+    what = f"{approval.question}\n\nIts verdict: {approval.verdict}"
+    until = f"Without a decision until {approval.expires:%Y-%m-%d %H:%M} UTC, the champion stays."
+    text = f"{what}\n\n{until} {form} `tiltyard approve {number}` or `tiltyard reject {number}`."
     return _about(approval, "approval wanted", "waits for a decision", text, page)
 
 
