@@ -183,7 +183,7 @@ def _ask_server(name: str, _: Workplace, stack: Addresses | None) -> dict[str, A
     if stack is None:
         return {}
     models = fetch(f"{stack.server}/v1/models")["models"]
-    return {"served": next((model for model in models if model["name"] == name), None)}
+    return {"served": next((model for model in models if model["model"] == name), None)}
 
 
 def _ask_prefect(name: str, workplace: Workplace, _: Addresses | None) -> dict[str, Any]:

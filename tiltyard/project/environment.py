@@ -13,6 +13,9 @@ from tiltyard.project.addresses import Addresses, read_addresses
 
 WORK_FOLDER = ".tiltyard"
 
+ARTIFACTS = "mlartifacts"
+"""Folder in the home where the home's own MLflow keeps artifacts, beside its database."""
+
 
 class Environment(BaseSettings):
     """Settings of the place where a command runs, from `TILTYARD_*` and the variables of MLflow.
@@ -96,7 +99,7 @@ class Workplace:
     @property
     def artifact_root(self) -> str:
         """Where the embedded MLflow keeps artifacts; a tracking server has its own."""
-        return (self.home / "mlartifacts").as_uri()
+        return (self.home / ARTIFACTS).as_uri()
 
     @property
     def actor(self) -> str:

@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tiltyard.errors import RegistryError
 from tiltyard.project.environment import Workplace
+from tiltyard.registry.artifacts import SQLITE, follow_without_server
 
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND"}
 TAKEN = "RESOURCE_ALREADY_EXISTS"
 
-_SQLITE = "sqlite:///"
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _LONGEST = 300
 _SILENT = ("failed with exception", "Connection refused", "could not connect", "timed out")
@@ -45,9 +45,10 @@ class Registry:
         for name in ("mlflow", "alembic", "urllib3.connectionpool"):  # the last announces its retries
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self.explained("open MLflow"), quiet():
-            file = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
+            file = Path(tracking_uri.removeprefix(SQLITE)) if tracking_uri.startswith(SQLITE) else None
             if file:
                 file.parent.mkdir(parents=True, exist_ok=True)
+            follow_without_server()
             self.client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
             if file:
                 _write_ahead(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tiltyard
 from tiltyard.errors import StackError
+from tiltyard.project.environment import ARTIFACTS
 from tiltyard.stack.keys import Keys
 from tiltyard.stack.marks import MARK
 from tiltyard.stack.ports import Ports
@@ -134,7 +135,7 @@ def _mlflow(layout: Layout, keys: Keys) -> dict[str, str]:
         "MLFLOW_HOST": layout.host,
         "MLFLOW_PORT": str(layout.ports.mlflow),
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{layout.home / 'mlflow.db'}",
-        "MLFLOW_ARTIFACTS_DESTINATION": str(layout.home / "mlartifacts"),
+        "MLFLOW_ARTIFACTS_DESTINATION": str(layout.home / ARTIFACTS),
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
         "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
         "MLFLOW_WEBHOOK_CACHE_TTL": "5",
