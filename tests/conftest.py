@@ -1,5 +1,6 @@
 """Fixtures that more than one room uses: real servers, started once a session on free ports."""
 
+import base64
 import os
 import signal
 import socket
@@ -46,6 +47,10 @@ def mlflow_serving(folder: Path, port: int) -> Iterator[str]:
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
         "PYTHON": sys.executable,
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_CACHE_TTL": "1",
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(bytes(32)).decode(),
     }
     start = Path(__file__).parents[1] / "mlflow" / "start"
     with (folder / "server.log").open("ab") as log:

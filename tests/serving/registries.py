@@ -7,9 +7,12 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from tests.serving.bundles import CONTRACT_OF_DEMAND, write_bundle
+from tiltyard.data.contract import Contract
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.registry.client import connect
+from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import BUNDLE_DIGEST
+from tiltyard.storage.folder import FolderStore
 
 MODEL = "demand"
 
@@ -24,39 +27,68 @@ class Registered:
 
     Attributes:
         workplace: Where the registry is.
+        name: The model.
         client: MLflow's client.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, name: str = MODEL) -> None:
         self.workplace = workplace_at(home)
-        self._folder = home / "versions"
+        self.name = name
+        self._folder = home / "versions" / name
         self.client: MlflowClient = connect(self.workplace).client
-        self.client.create_registered_model(MODEL)
+        self.client.create_registered_model(name)
 
     def add(
-        self, *, expected: Sequence[float] | None = None, damage: bool = False, digest: str = "", bundle: bool = True
+        self,
+        *,
+        expected: Sequence[float] | None = None,
+        damage: bool = False,
+        digest: str = "",
+        bundle: bool = True,
+        contract: Contract = CONTRACT_OF_DEMAND,
     ) -> int:
         """Register a version: whole, with wrong golden rows, with a damaged graph, another digest, or no bundle."""
         number = sum(1 for _ in self._folder.glob("*")) + 1
         folder = self._folder / str(number)
-        found = write_bundle(folder / "bundle", CONTRACT_OF_DEMAND, [float(number)], expected=expected)
+        found = write_bundle(folder / "bundle", contract, [float(number)], expected=expected)
         graph = folder / "bundle" / "model.onnx"
         if damage:
             graph.write_bytes(graph.read_bytes()[:-1])
         tags = {BUNDLE_DIGEST: digest or found} if bundle else {}
         if not bundle:
             shutil.rmtree(folder / "bundle")
-        made = self.client.create_model_version(MODEL, source=folder.as_uri(), tags=tags)
+        made = self.client.create_model_version(self.name, source=folder.as_uri(), tags=tags)
         assert int(made.version) == number
         return number
 
     def promote(self, version: int) -> None:
         """Move the alias by hand, as the MLflow UI does."""
-        self.client.set_registered_model_alias(MODEL, "champion", str(version))
+        self.client.set_registered_model_alias(self.name, "champion", str(version))
+
+    def judge(self, version: int, verdict: str = "promote") -> int:
+        """Write into the ledger what a training run does, and return the version."""
+        ledger = Ledger(FolderStore(Path(self.workplace.store)), self.name)
+        ledger.append(
+            "registered", actor="ada", version=version, evidence={"bundle": self.tags(version)[BUNDLE_DIGEST]}
+        )
+        ledger.append("judged", actor="ada", version=version, evidence={"verdict": verdict})
+        return version
+
+    def copy_to(self, other: "Registered", version: int) -> int:
+        """Copy a version into another model, as the button *Promote model* does."""
+        made = self.client.create_model_version(
+            other.name, source=f"models:/{self.name}/{version}", tags=self.tags(version)
+        )
+        return int(made.version)
+
+    def alias(self) -> int | None:
+        """Return the version that the registry calls champion."""
+        found = self.client.get_registered_model(self.name).aliases.get("champion")
+        return None if found is None else int(found)
 
     def tags(self, version: int) -> dict[str, str]:
         """Return a version's tags."""
-        return dict(self.client.get_model_version(MODEL, str(version)).tags)
+        return dict(self.client.get_model_version(self.name, str(version)).tags)
 
     def remove_files(self, version: int) -> None:
         """Remove a version's files, as an artifact store that is down would."""

@@ -25,7 +25,8 @@ from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.serving.server import serve
 gates = dict.fromkeys(sys.argv[2].split(","), GatesSection())
-serve(gates, Workplace(Path(sys.argv[1])), port=int(sys.argv[3]), workers=int(sys.argv[4]), poll_seconds=0.2)
+port, workers, poll = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+serve(gates, Workplace(Path(sys.argv[1])), port=port, workers=workers, poll_seconds=poll)
 """
 
 
@@ -56,7 +57,9 @@ class Server:
         process: The supervisor.
     """
 
-    def __init__(self, home: Path, *, names: str, workers: int, tracking_uri: str | None, plan: Plan | None) -> None:
+    def __init__(
+        self, home: Path, *, names: str, workers: int, tracking_uri: str | None, plan: Plan | None, poll: float
+    ) -> None:
         self.port = free_port()
         self.plan = home / "serving" / f"port-{self.port}" / "plan.json"
         if plan is not None:
@@ -66,6 +69,7 @@ class Server:
         if tracking_uri is not None:
             environment["MLFLOW_TRACKING_URI"] = tracking_uri
         command = [sys.executable, "-c", _PROGRAM, str(home / "tiltyard.yaml"), names, str(self.port), str(workers)]
+        command.append(str(poll))
         self.log = home / "server.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -104,11 +108,17 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    home: Path, *, names: str = "demand", workers: int = 1, tracking_uri: str | None = None, plan: Plan | None = None
+    home: Path,
+    *,
+    names: str = "demand",
+    workers: int = 1,
+    tracking_uri: str | None = None,
+    plan: Plan | None = None,
+    poll: float = 0.2,
 ) -> Iterator[Server]:
     """Run a server; without a `tracking_uri` its registry is the home's own."""
     home.mkdir(parents=True, exist_ok=True)
-    server = Server(home, names=names, workers=workers, tracking_uri=tracking_uri, plan=plan)
+    server = Server(home, names=names, workers=workers, tracking_uri=tracking_uri, plan=plan, poll=poll)
     try:
         yield server
     finally:

@@ -1,12 +1,10 @@
 """Real processes: cold start without a registry, swaps under load, deaths and the end."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import free_port
-from tests.serving.load import Tally, load
+from tests.serving.loading import Load
 from tests.serving.registries import Registered, workplace_at
 from tests.serving.servers import Server, eventually, planned, running
 from tiltyard.errors import ServingError, UsageError
@@ -29,24 +27,6 @@ SWAPS = 50
 def unreachable() -> str:
     """Return the address of a registry that is down."""
     return f"http://127.0.0.1:{free_port()}"
-
-
-class Load:
-    """A load on a thread, from the first answer until `stop`."""
-
-    def __init__(self, server: Server, *, clients: int = 8, pause: float = 0.0) -> None:
-        self._going = True
-        self.tally = Tally()
-        self._thread = threading.Thread(target=self._run, args=(server.port, clients, pause))
-        self._thread.start()
-
-    def _run(self, port: int, clients: int, pause: float) -> None:
-        self.tally = asyncio.run(load(port, "demand", lambda: self._going, clients=clients, pause=pause))
-
-    def stop(self) -> Tally:
-        self._going = False
-        self._thread.join()
-        return self.tally
 
 
 def test_a_server_starts_from_its_cache_and_survives_deaths(tmp_path: Path) -> None:

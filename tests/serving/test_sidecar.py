@@ -1,62 +1,23 @@
 """The sidecar against a real registry: what is fetched, what is refused, and what failures leave alone."""
 
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.serving.benches import Bench, replayed
 from tests.serving.registries import MODEL, Registered
-from tiltyard.bundle.runtime import Runtime
-from tiltyard.bundle.sandbox import Verification, verify_bundle
-from tiltyard.errors import BundleError, RegistryError, ServingError, StorageError
-from tiltyard.project.gates import GatesSection
+from tiltyard.bundle.sandbox import verify_bundle
+from tiltyard.errors import RegistryError, ServingError, StorageError
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ModelRef
 from tiltyard.registry.refusals import SERVING_REFUSED
 from tiltyard.serving import checking
 from tiltyard.serving import sidecar as module
 from tiltyard.serving.champions import Champions
-from tiltyard.serving.plan import Plan, read_plan
-from tiltyard.serving.settings import SidecarSettings
-from tiltyard.serving.sidecar import Sidecar
-from tiltyard.storage.folder import FolderStore
-
-
-class Bench:
-    """A sidecar with its clock in hand."""
-
-    def __init__(self, registered: Registered) -> None:
-        home = registered.workplace.home
-        self.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
-        self.settings = SidecarSettings(
-            gates={MODEL: GatesSection()},
-            plan=home / "plan.json",
-            cache=home / "bundles",
-            project_file=home / "tiltyard.yaml",
-            parent=os.getpid(),
-            poll_seconds=1.0,
-        )
-        self.champions = Champions(registered.workplace)
-        self.ledger = Ledger(FolderStore(Path(registered.workplace.store)), MODEL)
-        self.restart()
-
-    def restart(self) -> None:
-        """Start again, as after a crash."""
-        self.sidecar = Sidecar(self.settings, self.champions, clock=lambda: self.now)
-
-    def look(self) -> Plan:
-        """Look once and return what is in the plan file."""
-        self.sidecar.look()
-        plan = read_plan(self.settings.plan)
-        assert plan == self.sidecar.plan
-        return plan
-
-    @property
-    def kinds(self) -> list[str]:
-        return [entry.kind for entry in self.ledger.entries()]
+from tiltyard.serving.plan import Plan
 
 
 @pytest.fixture
@@ -68,16 +29,8 @@ def sandboxed(registered: Registered) -> Bench:
 @pytest.fixture
 def bench(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A sidecar that verifies in this process, which is quicker."""
-    monkeypatch.setattr(checking, "verify_bundle", _replayed)
+    monkeypatch.setattr(checking, "verify_bundle", replayed)
     return Bench(registered)
-
-
-def _replayed(folder: Path, **_: object) -> Verification:
-    try:
-        Runtime.load(folder).replay()
-    except BundleError as error:
-        return Verification(passed=False, sentence=error.what)
-    return Verification(passed=True, sentence="in this process")
 
 
 def test_without_a_champion_there_is_no_slot(bench: Bench) -> None:
