@@ -1,5 +1,6 @@
 """A small project whose champion and challengers differ plainly, run against a real Prefect server."""
 
+import functools
 import json
 import os
 import subprocess
@@ -87,23 +88,24 @@ def warm(on_prefect_server: str) -> Iterator[Warm]:
 WriteProject = Callable[..., Path]
 
 
+def write_project_in(folder: Path, *families: str, trials: int = 2, **sections: object) -> Path:
+    """Write (or rewrite) the project with some families; its table stays. Returns the project file."""
+    file = folder / "tiltyard.yaml"
+    if not (folder / "data.csv").exists():
+        table().to_csv(folder / "data.csv", index=False)
+    content = {
+        "name": "churn",
+        "task": {"kind": "binary", "positive": "yes"},
+        "data": {"source": "data.csv", "target": "left"},
+        "search": {"families": list(families), "trials": trials, "folds": 2, "workers": 1},
+        **sections,
+    }
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    (folder / "contract.yaml").write_text(dump_contract(contract()), encoding="utf-8")
+    return file
+
+
 @pytest.fixture
 def write_project(tmp_path: Path) -> WriteProject:
     """Return a function that writes (or rewrites) the project with some families; yields the project file."""
-
-    def write(*families: str, trials: int = 2, **sections: object) -> Path:
-        file = tmp_path / "tiltyard.yaml"
-        if not (tmp_path / "data.csv").exists():
-            table().to_csv(tmp_path / "data.csv", index=False)
-        content = {
-            "name": "churn",
-            "task": {"kind": "binary", "positive": "yes"},
-            "data": {"source": "data.csv", "target": "left"},
-            "search": {"families": list(families), "trials": trials, "folds": 2, "workers": 1},
-            **sections,
-        }
-        file.write_text(yaml.safe_dump(content), encoding="utf-8")
-        (tmp_path / "contract.yaml").write_text(dump_contract(contract()), encoding="utf-8")
-        return file
-
-    return write
+    return functools.partial(write_project_in, tmp_path)

@@ -1,17 +1,27 @@
 """What a training run does when the world around it fails: it ends with a sentence, and goes on when told again."""
 
+import functools
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry
 
 from flows.training import train
-from tasks import bundling, registering
+from tasks import bundling, data, judging, registering
+from tasks.step import Step
 from tests.conftest import free_port, mlflow_serving
-from tests.flows.conftest import Warm, WriteProject
-from tiltyard.errors import RegistryError, StorageError
+from tests.flows.conftest import Warm, WriteProject, contract, table
+from tiltyard.data.coercion import coerce
+from tiltyard.data.dataset import fingerprint
+from tiltyard.errors import DataError, OverdueError, RegistryError, StorageError
 from tiltyard.registry import models
 from tiltyard.steps.place import open_place
 
@@ -19,22 +29,21 @@ from tiltyard.steps.place import open_place
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once, so that the tests need not wait."""
-    for task in (bundling.verify, registering.register):
-        monkeypatch.setattr(task, "retry_delay_seconds", [0.0, 0.0, 0.0])
+    for step in (data.ingest, judging.find_opponent, registering.register):
+        monkeypatch.setattr(step.task, "retry_delay_seconds", [0.0, 0.0, 0.0])
 
 
-def after(monkeypatch: pytest.MonkeyPatch, task: Any, happens: Callable[[], None]) -> None:
+def after(monkeypatch: pytest.MonkeyPatch, step: Step[Any, Any], happens: Callable[[], None]) -> None:
     """Let something happen when a step has done its work."""
-    work = task.fn
+    work = step.task.fn
 
+    @functools.wraps(work)
     def changed(*arguments: Any, **options: Any) -> Any:
         result = work(*arguments, **options)
         happens()
         return result
 
-    changed.__name__ = work.__name__
-    changed.__wrapped__ = work  # type: ignore[attr-defined]  # keeps the signature that Prefect binds to
-    monkeypatch.setattr(task, "fn", changed)
+    monkeypatch.setattr(step.task, "fn", changed)
 
 
 def test_registry_gone_in_mid_run(write_project: WriteProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +94,61 @@ def test_full_disk(write_project: WriteProject, warm: Warm, limit: int) -> None:
     assert place.ledger.verify() is None
     outcome = train(file)
     assert (outcome.version, outcome.promoted) == (2, True)
+
+
+def test_state_says_which_step_why_and_what_to_do(write_project: WriteProject, tmp_path: Path) -> None:
+    file = write_project("tree")
+    (tmp_path / "data.csv").write_text((tmp_path / "data.csv").read_text().replace("basic", "", 3))
+    state: Any = train(file, return_state=True)
+    with pytest.raises(DataError) as failure:
+        state.result()
+    assert state.is_failed()
+    assert state.message == f"At the step “Check the contract”: {failure.value}"
+    run = UUID(str(state.state_details.flow_run_id))
+    with get_client(sync_client=True) as client:
+        ours = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        tasks = client.read_task_runs(flow_run_filter=ours, limit=50)
+        shown = client.read_artifacts(flow_run_filter=ours)
+    assert [task.state.message for task in tasks if task.state and task.state.is_failed()] == [str(failure.value)]
+    assert "1 error" in {artifact.description for artifact in shown}
+
+
+def test_step_that_hangs_is_ended(write_project: WriteProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.ingest.task, "timeout_seconds", 0.3)
+    after(monkeypatch, data.ingest, hang)
+    state: Any = train(write_project("tree"), return_state=True)
+    assert "“Read the table”: the step took longer than 0.005 minutes, and was ended" in state.message
+    with pytest.raises(OverdueError):
+        state.result()
+
+
+def test_retried_flow_run_goes_on_with_the_same_rows(
+    write_project: WriteProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_project("tree")
+    with monkeypatch.context() as patch:
+        after(patch, data.ingest, (tmp_path / "data.csv").unlink)
+        patch.setattr(judging.find_opponent.task, "retries", 0)
+        after(patch, judging.find_opponent, broken)
+        state: Any = train(file, return_state=True)
+    assert "broken on purpose" in state.message
+    table(seed=2).to_csv(tmp_path / "data.csv", index=False)
+    run = UUID(str(state.state_details.flow_run_id))
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, AwaitingRetry(), force=True)
+        again = client.read_flow_run(run)
+    first: Any = run_flow(train, flow_run=again, parameters={"project": file, "dry_run": True})
+    other = train(file, dry_run=True)
+    assert first.run_key[:12] == fingerprint(coerce(table(), contract(), where=""))[:12]
+    assert other.run_key[:12] == fingerprint(coerce(table(seed=2), contract(), where=""))[:12]
+
+
+def hang() -> None:
+    """Wait for what never comes; in small pieces, because pytest's own alarm leaves Prefect no other way in."""
+    for _ in range(3000):
+        time.sleep(0.01)
+
+
+def broken() -> None:
+    """Fail as an outside system does."""
+    raise RegistryError("broken on purpose")

@@ -14,6 +14,7 @@ from tiltyard.steps.run import assign, one_at_a_time
 STEPS = [
     ("data", "ingest"),
     ("judging", "find_opponent"),
+    ("data", "examine"),
     ("data", "check"),
     ("data", "split"),
     ("training", "tune"),
@@ -21,8 +22,8 @@ STEPS = [
     ("judging", "evaluate"),
     ("bundling", "build"),
     ("bundling", "verify"),
-    ("registering", "register"),
     ("judging", "judge"),
+    ("registering", "register"),
     ("registering", "document"),
     ("registering", "promote"),
 ]
@@ -100,7 +101,7 @@ def test_broken_contract_stops_before_anything_is_registered(write_project: Writ
 def test_two_runs_at_once_are_refused(write_project: WriteProject) -> None:
     file = write_project("tree")
     with (
-        one_at_a_time(assign(file, seconds=None, trials=None, reason="")),
+        one_at_a_time(assign(file)),
         pytest.raises(ConflictError, match="under way"),
     ):
         train(file)

@@ -22,7 +22,7 @@ from tiltyard.cli.app import main as tiltyard
 
 def kill_after(module: str, step: str) -> None:
     """Let a step's work be the last thing this process does."""
-    task = getattr(importlib.import_module(f"tasks.{module}"), step)
+    task = getattr(importlib.import_module(f"tasks.{module}"), step).task
     work = task.fn
 
     @functools.wraps(work)

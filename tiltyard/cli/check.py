@@ -21,7 +21,7 @@ def check(*, project: ProjectOption = HERE, json: JsonOption = False) -> None:
     from tiltyard.steps.data import examine, read_table
     from tiltyard.steps.run import assign, identify
 
-    assignment = assign(project, seconds=None, trials=None, reason="")
+    assignment = assign(project)
     summary = examine(identify(assignment, read_table(assignment)))
     _show(summary, json=json)
     stop_on(summary.findings, assignment.project.data.checks)
