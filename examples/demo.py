@@ -1,31 +1,32 @@
-"""The demo, `make demo`: handwritten digits, three challengers, one promotion, one refusal, answers over HTTP.
+"""The demo, `make demo`: handwritten digits on the full stack, as a team would live with it.
 
 It runs the commands a person would type, on the 1,797 handwritten digits that ship with scikit-learn, in the folder
-`.tiltyard/demo`. It fails when a verdict is not the one announced, and leaves no process behind.
+`.tiltyard/demo`: the stack comes up, a first champion, a promotion, a refusal, answers over HTTP; at last a challenger
+that a worker trains and that waits for your approval in Prefect's UI. It fails when something is not as announced. The
+stack stays up, so that the same story can be read in both UIs; `make down` ends it.
 """
 
 import json
+import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sklearn.datasets import load_digits
 
 from tiltyard.cli.app import main
+from tiltyard.project.addresses import Addresses, read_addresses
 from tiltyard.project.yamlfile import dump_yaml, read_yaml
 
-HOME = Path(".tiltyard/demo")
-PROJECT = HOME / "tiltyard.yaml"
+FOLDER = Path(".tiltyard/demo")
+HOME = (FOLDER / ".tiltyard").resolve()
+PROJECT = FOLDER / "tiltyard.yaml"
 SHADES = " .:-=+*#@"
-PATIENCE = 90.0
+PATIENCE = 120.0
 
 
 def title(text: str) -> None:
@@ -41,22 +42,25 @@ def run(*words: str) -> None:
         sys.exit(code)
 
 
-def search(**settings: Any) -> None:
-    """Change the section `search` of the project file, as a person would in an editor."""
+def edit(**sections: dict[str, Any]) -> None:
+    """Change sections of the project file, as a person would in an editor."""
     head = "".join(line for line in PROJECT.read_text().splitlines(keepends=True) if line.startswith("#"))
-    content = read_yaml(PROJECT) | {"search": settings}
-    PROJECT.write_text(head + dump_yaml(content))
-    print(f"tiltyard.yaml: {dump_yaml({'search': settings}).strip()}", flush=True)
+    PROJECT.write_text(head + dump_yaml(read_yaml(PROJECT) | sections))
+    print(f"tiltyard.yaml: {dump_yaml(sections).strip()}", flush=True)
 
 
 def train(reason: str, expected: str) -> None:
     """Train a challenger and see that the verdict is the one announced."""
-    run("train", "--project", str(HOME), "--reason", reason)
-    entries = sorted((HOME / ".tiltyard" / "store" / "ledger" / "digits").iterdir())
-    judged = [entry for entry in map(read_json, entries) if entry["kind"] == "judged"]
+    run("train", "--project", str(FOLDER), "--reason", reason)
+    judged = [entry for entry in ledger() if entry["kind"] == "judged"]
     verdict = judged[-1]["evidence"]["verdict"]
     if verdict != expected:
         sys.exit(f"the demo expected the verdict `{expected}` and got `{verdict}`")
+
+
+def ledger() -> list[dict[str, Any]]:
+    """Read the ledger's entries."""
+    return [read_json(entry) for entry in sorted((HOME / "store" / "ledger" / "digits").iterdir())]
 
 
 def read_json(file: Path) -> Any:
@@ -64,42 +68,64 @@ def read_json(file: Path) -> Any:
     return json.loads(file.read_bytes())
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """Run the model server; yields its address, and ends it whatever happens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = ["serve", "--project", str(HOME), "--port", str(port)]
-    print(f"$ tiltyard {' '.join(words)} &", flush=True)
-    log = HOME / "server.log"
-    with log.open("wb") as sink, subprocess.Popen([sys.executable, "-m", "tiltyard", *words], stderr=sink) as process:
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+def bring_up() -> Addresses:
+    """Bring the stack up, after taking down one of an earlier demo; return where it is."""
+    if PROJECT.exists():
+        run("down", "--project", str(FOLDER))
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    title("1. A project from a table, and the stack for it")
+    run("init", "sklearn:digits", "--target", "target", "--folder", str(FOLDER))
+    run("up", "--detach", "--project", str(FOLDER))
+    addresses = read_addresses(HOME)
+    if addresses is None:
+        sys.exit("the stack is not up")
+    return addresses
 
 
-def wait_for(address: str, version: int) -> None:
+def start_by_worker(addresses: Addresses, reason: str) -> str:
+    """Start a run of the deployment, as the form in Prefect's UI does; return the run's page."""
+    found = get(f"{addresses.prefect}/deployments/name/train/digits")
+    url = f"{addresses.prefect}/deployments/{found['id']}/create_flow_run"
+    body = {"parameters": {"reason": reason}, "state": {"type": "SCHEDULED"}}
+    print(f"$ curl -H content-type:application/json {url} -d '{json.dumps(body)}'", flush=True)
+    started = get(url, body)
+    return f"{addresses.prefect.removesuffix('/api')}/v2/runs/flow-run/{started['id']}"
+
+
+def wait_for_version(addresses: Addresses, version: int) -> None:
     """Wait until the server answers with a version."""
+
+    def answers() -> bool:
+        served = get(f"{addresses.server}/v1/models")["models"]
+        return any(model["version"] == version for model in served)
+
+    wait(answers, f"the server answers with version {version}")
+
+
+def wait_for_question() -> None:
+    """Wait until a person is asked."""
+    wait(lambda: ledger()[-1]["kind"] == "approval_wanted", "version 4 waits for a person's decision")
+
+
+def wait(done: Callable[[], bool], news: str) -> None:
+    """Wait until something has come true, and tell it."""
     start = time.monotonic()
     while time.monotonic() - start < PATIENCE:
         try:
-            served = get(f"{address}/v1/models")["models"][0]["version"]
+            if done():
+                print(f"{news}, after {time.monotonic() - start:.1f} s", flush=True)
+                return
         except OSError:
-            served = None
-        if served == version:
-            print(f"the server answers with version {version}", flush=True)
-            return
-        time.sleep(0.2)
-    sys.exit(f"the server did not take up version {version} in {PATIENCE:.0f} s; see {HOME / 'server.log'}")
+            pass
+        time.sleep(0.1)
+    sys.exit(f"not within {PATIENCE:.0f} s: {news}; see `tiltyard logs --project {FOLDER}`")
 
 
 def get(url: str, body: object = None) -> Any:
     """Send a request; a body makes it a POST."""
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as answer:  # noqa: S310  # our own server
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310  # our own server
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
         return json.load(answer)
 
 
@@ -131,39 +157,44 @@ def short(answer: Any) -> str:
     return json.dumps({**answer, "predictions": [{**prediction, "probabilities": likely}]})
 
 
-def where_to_look() -> None:
+def where_to_look(addresses: Addresses, run: str) -> None:
     """Say where everything is."""
     title("Where to look")
-    runs = sorted((HOME / ".tiltyard" / "runs").iterdir(), key=lambda folder: folder.stat().st_mtime)
-    print(f"model card of the last challenger:  {runs[-1] / 'card.html'}")
-    print(f"validation report:                  {runs[-1] / 'validation.html'}")
-    print(f"project file and contract:          {PROJECT}, {HOME / 'contract.yaml'}")
-    print(f"MLflow's pages:  .venv/bin/mlflow ui --backend-store-uri sqlite:///{HOME / '.tiltyard' / 'mlflow.db'}")
-    print("the champion over HTTP:  make up, and make down to stop it")
+    prefect = addresses.prefect.removesuffix("/api")
+    print(f"your turn: approve version 4 there (menu of the run, Resume), or `tiltyard approve 4 --project {FOLDER}`")
+    print(f"    {run}")
+    print(f"Prefect, runs and their artifacts:   {prefect}/v2/runs")
+    print(f"MLflow, versions and their alias:    {addresses.mlflow}/#/models/digits")
+    print(f"the model server:                    {addresses.server}/v1/models")
+    cards = sorted((HOME / "runs").glob("*/card.html"), key=lambda file: file.stat().st_mtime)
+    print(f"model card of the last challenger:   {os.path.relpath(cards[-1])}")
+    print(f"project file and contract:           {PROJECT}, {FOLDER / 'contract.yaml'}")
+    print("The stack stays up; `make down` stops it, `make up` starts it again.")
 
 
 def demo() -> None:
     """Run it."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    title("1. A project from a table")
-    run("init", "sklearn:digits", "--target", "target", "--folder", str(HOME))
+    addresses = bring_up()
     title("2. The first champion: one small decision tree, because there is none to beat")
-    search(families=["tree"], trials=2, folds=2)
+    edit(search={"families": ["tree"], "trials": 2, "folds": 2})
     train("the first model", expected="promote")
-    with server() as address:
-        wait_for(address, version=1)
-        title("3. A better challenger: it wins on the same test rows, and the server swaps to it")
-        search(families=["linear", "knn"], trials=4, folds=2)
-        train("more families", expected="promote")
-        wait_for(address, version=2)
-        ask(address)
-        title("4. A worse challenger: it is refused, and the champion stays")
-        search(families=["tree"], trials=3, folds=2)
-        train("back to trees", expected="refuse")
-        wait_for(address, version=2)
-    title("5. What happened, who did it, and why")
-    run("history", "--project", str(HOME), "--verify")
-    where_to_look()
+    wait_for_version(addresses, 1)
+    title("3. A better challenger: it wins on the same test rows, and the server swaps to it")
+    edit(search={"families": ["linear"], "trials": 3, "folds": 2})
+    train("a linear model", expected="promote")
+    wait_for_version(addresses, 2)
+    ask(addresses.server)
+    title("4. A worse challenger: it is refused, and the champion stays")
+    edit(search={"families": ["tree"], "trials": 3, "folds": 2})
+    train("back to trees", expected="refuse")
+    title("5. A challenger that a worker trains; the rows cannot tell, so that a person is asked")
+    edit(search={"families": ["knn"], "trials": 3, "folds": 2}, gates={"inconclusive": "ask"})
+    run("deploy", "--project", str(FOLDER))
+    page = start_by_worker(addresses, "nearest neighbours")
+    wait_for_question()
+    title("6. What happened, who did it, and why")
+    run("history", "--project", str(FOLDER), "--verify")
+    where_to_look(addresses, page)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""What a person does in the two UIs, done in a real browser on the full stack.
+
+The tests build on one another as people do, so that each training run is made once: the fixtures hold what was made.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.conftest import Stack
+from tests.browser.load import Load
+from tests.browser.pages import Mlflow, Prefect, browsing
+
+NEAR = 5.0
+ROW = {"usage": 0.5, "age": -0.5, "debt": 0.25, "visits": 1.0, "plan": "pro"}
+
+
+@pytest.fixture(scope="session")
+def started(browser: str, stack: Stack) -> dict[str, str]:
+    """Start a training run of each project from Prefect's form; the runs by project."""
+    runs = {}
+    with browsing(browser) as page:
+        form = Prefect(page, stack.prefect)
+        for project in ("churn", "churn-dev"):
+            form.open_form(stack.deployment(f"train/{project}"))
+            form.write("Reason", f"asked for in the form of {project}")
+            form.give_number("Trials", 3)
+            runs[project] = form.submit()
+    return runs
+
+
+@pytest.fixture(scope="session")
+def champion(started: dict[str, str], stack: Stack) -> str:
+    """The first champion of `churn`; its run."""
+    stack.wait_for_state(started["churn"], "Completed")
+    return started["churn"]
+
+
+def test_a_training_from_the_form_with_a_changed_parameter_promotes(
+    champion: str, prefect: Prefect, stack: Stack
+) -> None:
+    promoted = stack.ledger("churn")[-1]
+    assert (promoted["kind"], promoted["version"]) == ("promoted", 1)
+    prefect.open_run(champion)
+    main = prefect.page.get_by_role("main")
+    main.get_by_text("Completed").first.wait_for()
+    main.get_by_role("tab", name="Parameters").click()
+    main.get_by_text("asked for in the form of churn").first.wait_for()
+    with Load(stack.addresses.server, "churn", ROW) as load:
+        load.wait_for(1, seconds=NEAR)
+    assert load.lost == []
+
+
+@pytest.fixture(scope="session")
+def approved(browser: str, started: dict[str, str], stack: Stack) -> dict[str, object]:
+    """What the ledger of `churn-dev` says after a person has approved its version in Prefect's UI."""
+    run = started["churn-dev"]
+    stack.wait_for_state(run, "Suspended")
+    assert [entry["kind"] for entry in stack.ledger("churn-dev")][-1] == "approval_wanted"
+    with browsing(browser) as page:
+        prefect = Prefect(page, stack.prefect)
+        dialog = prefect.open_decision(run)
+        prefect.choose(dialog, "Decision", "approve")
+        dialog.get_by_role("textbox", name="Reason").fill("seen on the slices")
+        dialog.get_by_role("textbox", name="Who decides").fill("grace")
+        prefect.decide(dialog)
+    stack.wait_for_state(run, "Completed")
+    return {entry["kind"]: entry for entry in stack.ledger("churn-dev")}
+
+
+def test_an_approval_is_given_in_prefect(approved: dict[str, dict[str, object]]) -> None:
+    assert (approved["approved"]["actor"], approved["approved"]["reason"]) == ("grace", "seen on the slices")
+    assert approved["promoted"]["version"] == 1
+
+
+@pytest.fixture
+def load(champion: str, stack: Stack) -> Iterator[Load]:
+    """A steady load on `churn` during the whole test."""
+    assert champion
+    with Load(stack.addresses.server, "churn", ROW) as running:
+        running.wait_for(1, seconds=NEAR)
+        yield running
+    assert running.lost == []
+    assert {version: len(answers) for version, answers in running.answers.items()} == {1: 1, 2: 1}
+
+
+@pytest.mark.usefixtures("approved")
+def test_a_version_copied_by_promote_model_is_served_when_it_gets_the_alias(
+    load: Load, mlflow: Mlflow, stack: Stack
+) -> None:
+    copy = mlflow.promote(mlflow.open_promotion("churn-dev", 1, "churn"), "churn")
+    assert copy == 2
+    _move_champion(mlflow, copy)
+    load.wait_for(copy, seconds=NEAR)
+    _move_champion(mlflow, 1)
+    load.wait_for(1, seconds=NEAR)
+    moves = [entry for entry in stack.ledger("churn") if entry["kind"] == "set_by_hand"]
+    assert [(entry["version"], entry["replaces"]) for entry in moves] == [(2, 1), (1, 2)]
+    assert "copied" in {entry["kind"] for entry in stack.ledger("churn")}
+
+
+def _move_champion(mlflow: Mlflow, version: int) -> None:
+    """Give a version the alias in MLflow's UI, which warns that another one loses it."""
+    dialog = mlflow.open_aliases("churn", version)
+    mlflow.add_alias(dialog, "champion")
+    assert "is also being used" in dialog.get_by_role("alert").inner_text()
+    mlflow.save_aliases(dialog)
