@@ -9,8 +9,6 @@ READY := .venv/.ready
 NO_PYTHON := no Python 3.11, 3.12 or 3.13 with venv was found. Install one, or name it: make install PYTHON=/path/to/python
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PROJECT ?= .tiltyard/demo
-PORT ?= 8080
-READINESS := import urllib.request as web; web.urlopen("http://127.0.0.1:$(PORT)/health/ready", timeout=2)
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 help: ## list these targets
@@ -70,27 +68,12 @@ endif
 demo: $(READY) ## champion, promotion, refusal and answers over HTTP, on a real table
 	$(BIN)/python examples/demo.py
 
-up: $(READY) ## serve the champion of PROJECT (the demo's by default) in the background, on PORT
-	@set -eu; \
-	if [ ! -f $(PROJECT)/tiltyard.yaml ]; then \
-	  echo "make: no project in $(PROJECT). Run make demo first, or name one: make up PROJECT=/path" >&2; exit 1; fi; \
-	pid=$(PROJECT)/.tiltyard/server.pid; log=$(PROJECT)/.tiltyard/server.log; mkdir -p $(PROJECT)/.tiltyard; \
-	if [ -f $$pid ] && kill -0 "$$(cat $$pid)" 2>/dev/null; then echo "already up, process $$(cat $$pid)"; exit 0; fi; \
-	nohup $(BIN)/tiltyard serve --project $(PROJECT) --port $(PORT) >$$log 2>&1 & echo $$! > $$pid; \
-	tries=0; until $(BIN)/python -c '$(READINESS)' 2>/dev/null; do \
-	  tries=$$((tries + 1)); \
-	  if [ $$tries -gt 120 ] || ! kill -0 "$$(cat $$pid)" 2>/dev/null; then cat $$log >&2; rm -f $$pid; exit 1; fi; \
-	  sleep 0.5; \
-	done; \
-	echo "up: http://127.0.0.1:$(PORT)/v1/models  (log: $$log; stop: make down)"
+up: $(READY) ## Prefect, MLflow, a worker and the model server for PROJECT (the demo's by default), in the background
+	$(BIN)/tiltyard up --detach --project $(PROJECT)
 
-down: ## stop what `make up` started
-	@set -eu; pid=$(PROJECT)/.tiltyard/server.pid; \
-	if [ ! -f $$pid ]; then echo "nothing is up in $(PROJECT)"; exit 0; fi; \
-	if kill "$$(cat $$pid)" 2>/dev/null; then \
-	  tries=0; while kill -0 "$$(cat $$pid)" 2>/dev/null && [ $$tries -lt 60 ]; do tries=$$((tries + 1)); sleep 0.5; done; \
-	fi; \
-	rm -f $$pid; echo "down"
+down: ## stop what `make up` started, whatever became of it
+	$(BIN)/tiltyard down --project $(PROJECT)
 
-clean: ## remove the environment, caches and the demo
+clean: ## stop the demo's stack; remove the environment, caches and the demo
+	@[ ! -x $(BIN)/tiltyard ] || $(BIN)/tiltyard down --project $(PROJECT)
 	rm -rf .venv .tiltyard .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -25,7 +25,7 @@ PROCESSES = 6
 STANDIN = Path(__file__).with_name("standin.py")
 
 
-def _commands(layout: Layout) -> dict[str, str]:
+def standin_commands(layout: Layout) -> dict[str, str]:
     """Return the commands of the stand-ins."""
     return {
         name: shlex.join([sys.executable, str(STANDIN), name, str(getattr(layout.ports, name, 0))]) for name in PARTS
@@ -35,7 +35,7 @@ def _commands(layout: Layout) -> dict[str, str]:
 @pytest.fixture
 def standins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let stacks be of stand-ins, on ports that nobody else takes, and of little patience."""
-    monkeypatch.setattr(running, "commands", _commands)
+    monkeypatch.setattr(running, "commands", standin_commands)
     monkeypatch.setattr(running, "STOP_SECONDS", 6.0)
     monkeypatch.setattr(ports, "USUAL", {name: free_port() for name in ports.USUAL})
 

@@ -29,7 +29,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _ROOT = Path(tiltyard.__file__).parents[1]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from tiltyard.bundle.sandbox import main; main(sys.argv[2])"
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "TILTYARD_STACK")
 
 
 class Verification(Section):
