@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiltyard.cli.options import HERE, JsonOption, ProjectsOption
+from tiltyard.errors import UsageError
 
 if TYPE_CHECKING:
     from flows.deployments import Deployed
+    from tiltyard.project.environment import Workplace
 
 
 def deploy(
@@ -29,26 +31,32 @@ def deploy(
       PREFECT_API_URL=https://prefect.example/api tiltyard deploy --project churn --json
     """
     from flows.local import prepare
-    from tiltyard.cli.opening import find_project, find_projects
+    from tiltyard.cli.opening import find_projects
     from tiltyard.cli.output import write_json
-    from tiltyard.errors import UsageError
+    from tiltyard.project.environment import Workplace
 
-    if remove is not None and project is not None and len(project) > 1:
-        raise UsageError("--remove takes one --project, whose Prefect server is meant", cure="Leave the others out.")
-    found = find_projects(project or ()) if remove is None else (find_project((project or [HERE])[0]),)
-    workplace = found[0][1]
+    files = [place.project_file for _, place in find_projects(project or ())] if remove is None else []
+    workplace = Workplace(files[0]) if files else _without_reading(project)
     prepare(workplace)
 
     from flows import deployments
 
-    if remove is None:
-        done = deployments.deploy([place.project_file for _, place in found], alone=False)
-    else:
-        done = deployments.remove(remove, workplace)
+    done = deployments.deploy(files, alone=False) if remove is None else deployments.remove(remove, workplace)
     if json:
         write_json([each.model_dump(mode="json") for each in done])
     else:
         _show(done)
+
+
+def _without_reading(project: ProjectsOption) -> "Workplace":
+    """Return the place whose Prefect server is meant; the project file may be gone already."""
+    from tiltyard.project.environment import Workplace
+    from tiltyard.project.loading import PROJECT_FILE
+
+    if project is not None and len(project) > 1:
+        raise UsageError("--remove takes one --project, whose Prefect server is meant", cure="Leave the others out.")
+    path = project[0] if project else HERE
+    return Workplace(path / PROJECT_FILE if path.is_dir() else path)
 
 
 def _show(done: "tuple[Deployed, ...]") -> None:
