@@ -21,7 +21,7 @@ from flows import automations, runs
 from flows.deployments import deploy
 from tests.conftest import free_port, mlflow_serving, wait_until_healthy
 from tests.flows.conftest import contract, table
-from tests.flows.yard import Yard, kill_all, until, working
+from tests.flows.yard import LONG, Yard, kill_all, until, working
 from tiltyard.data.contract import dump_contract
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(900)]
@@ -128,7 +128,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     project(world.folder)
     api = f"http://127.0.0.1:{world.prefect_port}/api"
     with pytest.MonkeyPatch.context() as patch, ExitStack() as everything:
-        patch.setattr(automations, "SILENT_SECONDS", 45)
         patch.setenv("PREFECT_API_URL", api)
         patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{world.mlflow_port}")
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -171,6 +170,7 @@ def in_mid_search(yard: Yard, seconds: float) -> UUID:
 
 @pytest.mark.usefixtures("load")
 def test_worker_killed_with_its_run(world: World, yard: Yard) -> None:
+    assert automations.SILENT_SECONDS < LONG
     lost = in_mid_search(yard, 21)
     world.stop("worker")
     until(lambda: yard.state(lost) == "Crashed", "that the silence is noticed")
