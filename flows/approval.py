@@ -6,11 +6,14 @@ one way in only; what counts is the ledger.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 from uuid import UUID, uuid4
 
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
@@ -26,12 +29,13 @@ from flows import runs
 from flows.notifying import page_of, tell
 from flows.orchestrator import connected
 from tasks import approving
-from tiltyard.errors import OrchestrationError
+from tiltyard.errors import OrchestrationError, TiltyardError
 from tiltyard.registry import approvals
 from tiltyard.registry.approvals import Approval
-from tiltyard.steps.approving import Answer
+from tiltyard.steps.approving import Answer, settle
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.notifying import question_notice, verdict_notice
+from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import TrainingOutcome, TrainingRun
@@ -41,6 +45,14 @@ _NOTE = "tiltyard-approval"
 
 _GRACE_SECONDS = 60
 """Prefect gives up a suspended run so much later than the question lapses."""
+
+
+_LOOK_BACK = 50
+"""So many of a project's last runs may wait for their decision to be carried out."""
+
+
+_REFUSED = {"Cancelled", "Resuming", "AwaitingConcurrencySlot"}
+"""States of a resumed run that cannot start because another one is under way."""
 
 
 class Decision(RunInput):
@@ -127,6 +139,42 @@ def end_waiting(place: Place, approval: Approval) -> None:
             client.set_flow_run_state(run, ended)
 
 
+@contextmanager
+def catching_up(place: Place) -> Iterator[None]:
+    """Carry out, after a run, the decisions that came in while it was under way.
+
+    Prefect refuses to start a suspended run again while another one of its project is under way. Its answer is at
+    Prefect all the same, and the run that was in its way sees to it, however it ends itself.
+    """
+    try:
+        yield
+    finally:
+        try:
+            _catch_up(place)
+        except TiltyardError as error:
+            get_run_logger().warning("A decision is still to be carried out: %s Retry its run.", error)
+
+
+def _catch_up(place: Place) -> None:
+    """End the refused runs whose question is still open and answered."""
+    api = PREFECT_API_URL.value()
+    waiting = {approval.version: approval for approval in approvals.waiting(place.ledger)}
+    if api is None or not waiting:
+        return
+    name = place.project.name
+    for run in (*runs.recent(api, name, limit=_LOOK_BACK), *runs.upcoming(api, name, limit=_LOOK_BACK)):
+        if run.state not in _REFUSED:
+            continue
+        with connected(api) as client:
+            approval = waiting.get(_read(_NOTE, run.id) or 0)
+            answer = _answer(approval, run.id) if approval else None
+            if approval is None or answer is None:
+                continue
+            outcome = settle(place.workplace.project_file, approval.version, answer)
+            client.set_flow_run_state(run.id, Completed(message=outcome_in_words(outcome)), force=True)
+            tell(place.workplace, verdict_notice(outcome, run.url))
+
+
 def _suspend(place: Place, approval: Approval) -> NoReturn:
     """Leave the form at Prefect, and let the present run wait for it to be filled in.
 
@@ -156,9 +204,9 @@ def _read(name: str, run: UUID | None = None) -> Any:
     return read_flow_run_input(name, flow_run_id=run)
 
 
-def _answer(approval: Approval) -> Answer | None:
-    """Return what a person filled in; None when nobody did."""
-    given = _read(_keys(approval)["response"])
+def _answer(approval: Approval, run: UUID | None = None) -> Answer | None:
+    """Return what a person filled in for a run, the present one when none is named; None when nobody did."""
+    given = _read(_keys(approval)["response"], run)
     if given is None:
         return None
     form = Decision(**given)

@@ -20,6 +20,7 @@ from tiltyard.steps.approving import wanted as asked_because
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.notifying import verdict_notice
 from tiltyard.steps.pages import outcome_in_words
+from tiltyard.steps.place import Place
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import (
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     assignment = assign(
         project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of, page=page_of(str(flow_run.id))
     )
-    with one_at_a_time(assignment):
+    with approval.catching_up(Place(assignment.project, assignment.workplace)), one_at_a_time(assignment):
         run = identify(assignment, kept_for(data.ingest, assignment, str(flow_run.id))(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
         return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)

@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
-from prefect.states import Scheduled
+from prefect.states import Cancelled, Scheduled
 
 from flows.deployments import deploy
 from flows.training import train
@@ -120,6 +120,19 @@ def test_decision_on_the_command_line_ends_the_run_that_waits(
     assert (name, champion(open_place(file))) == ("Completed", None)
     assert message.startswith("Version 1 was rejected by bob (")
     assert tiltyard(["approve", "1", "--reason", "why not", "--project", str(file)]) == 7
+
+
+def test_decision_that_came_during_another_run_is_carried_out_at_its_end(
+    write_project: WriteProject, client: SyncPrefectClient
+) -> None:
+    file = write_project("tree", name="busy", **REQUIRED)
+    waits = start(client, file)
+    client.resume_flow_run(waits.id, run_input={"decision": "approve", "reason": "good", "who": "ada"})
+    client.set_flow_run_state(waits.id, Cancelled(message="Deployment concurrency limit reached."), force=True)
+    other = start(client, write_project("tree", name="busy", trials=1, **REQUIRED))
+    assert (state(client, other)[0], champion(open_place(file))) == ("Suspended", 1)
+    name, message = state(client, waits)
+    assert (name, message.split(" (")[0]) == ("Completed", "Version 1 was approved by ada")
 
 
 def test_question_that_nobody_answers_ends_without_a_promotion(

@@ -11,6 +11,7 @@ from tiltyard.notification.channels import channels, send
 from tiltyard.notification.notice import Event, Notice, due
 from tiltyard.project.environment import Workplace
 from tiltyard.registry.approvals import Approval
+from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.run import TrainingOutcome
 from tiltyard.storage.base import Store
 from tiltyard.storage.opening import open_store
@@ -62,7 +63,7 @@ def verdict_notice(outcome: TrainingOutcome, page: str = "") -> Notice | None:
         event=event,
         subject=f"version {outcome.version}",
         title=f"{outcome.project}: version {outcome.version} {what}",
-        text=outcome.verdict.sentence,
+        text=outcome_in_words(outcome),
         page=page,
     )
 

@@ -32,7 +32,10 @@ def outcome_in_words(outcome: TrainingOutcome) -> str:
         said = f"{version} is registered; {stays}"
     done = "Everything was done before. " if outcome.repeated else ""
     decided = f"{outcome.decision[:1].upper()}{outcome.decision[1:]}. " if outcome.decision else ""
-    return f"{done}{decided}{said}. {outcome.verdict.sentence}"
+    verdict = (
+        outcome.verdict.sentence if outcome.approval is None else f"The gate's verdict: {outcome.verdict.sentence}"
+    )
+    return f"{done}{decided}{said}. {verdict}"
 
 
 def findings_in_short(summary: CheckSummary) -> str:
