@@ -150,3 +150,12 @@ def test_little_room_is_said_before_there_is_none(free: float, level: str) -> No
 def test_packages_of_other_systems_and_extras_are_not_missed() -> None:
     asked = [Requirement(text) for text in ("one>=1; sys_platform == 'none'", "two; extra == 'dev'", "three==3.*")]
     assert missing_packages(asked, {"three": "4"}.get) == ["three 4 is installed, and ==3.* is needed."]
+
+
+def test_an_address_of_no_known_kind_is_wrong_and_stays_secret(
+    tiltyard: Tiltyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILTYARD_NOTIFY", "carrier-pigeon://ada:secret@loft")
+    code, found = look(tiltyard)
+    assert (code, found["notification"]["level"]) == (1, "wrong")
+    assert "secret" not in str(found)

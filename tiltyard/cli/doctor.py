@@ -65,8 +65,10 @@ def _checks(path: Path) -> "Iterator[Check]":
 
 def _checks_of_servers(workplace: "Workplace") -> "Iterator[Check]":
     """Yield what needs no project."""
+    from tiltyard.notification.diagnosis import check_channels
     from tiltyard.stack.diagnosis import check_stack
 
+    yield "notification", partial(check_channels, workplace.environment)
     yield "stack", partial(check_stack, workplace.home)
     if workplace.prefect_api is None:
         yield "prefect", _no_prefect
@@ -91,8 +93,18 @@ def _checks_of_project(file: Path, workplace: "Workplace") -> "Iterator[Check]":
         name = load_project(file).name
     except TiltyardError:
         return
-    from tiltyard.registry.diagnosis import check_ledger, check_mlflow
+    yield from _checks_of_records(name, workplace)
+    if workplace.prefect_api is not None:
+        from flows.diagnosis import check_deployments
+
+        yield "deployments", partial(check_deployments, file)
+
+
+def _checks_of_records(name: str, workplace: "Workplace") -> "Iterator[Check]":
+    """Yield what is about store, ledger and MLflow."""
+    from tiltyard.registry.diagnosis import check_ledger, check_mlflow, check_webhook
     from tiltyard.registry.ledger import Ledger
+    from tiltyard.serving.hooks import HOOK
     from tiltyard.storage.diagnosis import check_store
     from tiltyard.storage.opening import open_store
 
@@ -100,10 +112,8 @@ def _checks_of_project(file: Path, workplace: "Workplace") -> "Iterator[Check]":
     yield "store", partial(check_store, store, workplace.store)
     yield "ledger", partial(check_ledger, Ledger(store, name))
     yield "mlflow", partial(check_mlflow, workplace, Ledger(store, name))
-    if workplace.prefect_api is not None:
-        from flows.diagnosis import check_deployments
-
-        yield "deployments", partial(check_deployments, file)
+    if workplace.stack is not None and workplace.tracking_uri == workplace.stack.mlflow:
+        yield "webhook", partial(check_webhook, workplace, workplace.stack.server + HOOK)
 
 
 def _no_project() -> "Iterator[Diagnosis]":

@@ -59,16 +59,18 @@ def check_mlflow(workplace: Workplace, ledger: Ledger) -> Iterator[Diagnosis]:
     yield from _check_champion(registry, ledger)
 
 
-def check_webhook(registry: Registry, url: str) -> Iterator[Diagnosis]:
+def check_webhook(workplace: Workplace, url: str) -> Iterator[Diagnosis]:
     """See whether MLflow tells the model server about a moved alias.
 
     Args:
-        registry: The connection to an MLflow server.
+        workplace: Where MLflow is.
         url: Address of the model server's hook.
 
     Raises:
         RegistryError: MLflow does not answer or refuses.
     """
+    _see_answer(workplace.tracking_uri)
+    registry = connect(workplace)
     with registry.explained("read the webhooks"):
         found = [webhook for webhook in registry.client.list_webhooks() if webhook.name == WEBHOOK]
     if any(webhook.url == url for webhook in found):
