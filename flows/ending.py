@@ -1,6 +1,7 @@
 """How a flow run ends: in a state that says what came of it, or which step failed, why, and what to do."""
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,6 +12,14 @@ from tiltyard.errors import TiltyardError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out of a run's log the error that its state has told already; Prefect repeats it with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TiltyardError))
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_worth_a_line)
 
 
 def explained(said: Callable[[R], str]) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -171,7 +171,9 @@ def _duration(seconds: float) -> str:
     """Write a limit of time.
 
     Example:
-        >>> _duration(90), _duration(7200)
-        ('1.5 minutes', '2 hours')
+        >>> _duration(0.3), _duration(1800), _duration(7200)
+        ('0.3 seconds', '30 minutes', '2 hours')
     """
+    if seconds < 120:
+        return f"{seconds:g} seconds"
     return f"{seconds / 60:g} minutes" if seconds < 7200 else f"{seconds / 3600:g} hours"

@@ -117,7 +117,7 @@ def test_step_that_hangs_is_ended(write_project: WriteProject, monkeypatch: pyte
     monkeypatch.setattr(data.ingest.task, "timeout_seconds", 0.3)
     after(monkeypatch, data.ingest, hang)
     state: Any = train(write_project("tree"), return_state=True)
-    assert "“Read the table”: the step took longer than 0.005 minutes, and was ended" in state.message
+    assert "“Read the table”: the step took longer than 0.3 seconds, and was ended" in state.message
     with pytest.raises(OverdueError):
         state.result()
 
