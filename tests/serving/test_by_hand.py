@@ -169,6 +169,23 @@ def test_a_bundle_is_verified_once_a_machine(
         assert bench.look().models[MODEL].version == version
 
 
+def test_the_newest_version_is_verified_before_anybody_asks(
+    bench: Bench, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.add()
+    bench.look()
+    registered.add(expected=[99.0])
+    bench.look()
+    assert "refused" not in bench.kinds
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("this was not to be called")
+
+    monkeypatch.setattr(checking, "verify_bundle", never)
+    registered.promote(2)
+    assert bench.look().models[MODEL].version == 2
+
+
 @pytest.mark.parametrize("loss", ["alias", "version", "model"])
 @pytest.mark.parametrize("gates", [GatesSection(), GATE], ids=["allow", "require_gate"])
 def test_whatever_is_deleted_the_server_answers_on(registered: Registered, loss: str, gates: GatesSection) -> None:

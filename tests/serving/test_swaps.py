@@ -20,6 +20,8 @@ from tiltyard.serving.hooks import HOOK
 SECRET = "between us"
 VERSIONS = 4
 WITHIN = 5.0
+WITHIN_VERIFIED = 15.0
+"""Where the verification, in a process of its own, comes first: two seconds when the machine has nothing else to do."""
 
 
 class Remote:
@@ -85,9 +87,9 @@ def seconds_to(server: Server, version: int, *, since: float) -> float:
     return time.monotonic() - since
 
 
-def swap(server: Server, remote: Remote, swaps: int) -> list[float]:
-    """Move the alias again and again under load; return how long each took to arrive."""
-    running_load = Load(server, clients=6, pause=0.01)
+def swap(server: Server, remote: Remote, swaps: int) -> tuple[list[float], list[float]]:
+    """Move the alias again and again under load; return how long new versions, and known ones, took to arrive."""
+    running_load = Load(server, clients=4, pause=0.03)
     taken = []
     for number in range(swaps):
         version = 1 + (number + 1) % VERSIONS
@@ -98,16 +100,20 @@ def swap(server: Server, remote: Remote, swaps: int) -> list[float]:
     assert (tally.lost, tally.mixed) == ([], 0)
     assert set(tally.versions) == set(range(1, VERSIONS + 1))
     print(f"{swaps} swaps, {tally.answers} answers, none lost or mixed; slowest {max(taken):.2f} s")  # noqa: T201  # -s shows it
-    return taken
+    return taken[: VERSIONS - 1], taken[VERSIONS - 1 :]
 
 
 def test_twenty_moves_by_hand_arrive_at_once_and_lose_nothing(server: Server, remote: Remote) -> None:
-    assert max(swap(server, remote, 20)) < WITHIN
+    new, known = swap(server, remote, 20)
+    assert max(known) < WITHIN
+    assert max(new) < WITHIN_VERIFIED
 
 
 @pytest.mark.exhaustive
 def test_a_hundred_moves_by_hand_arrive_at_once_and_lose_nothing(server: Server, remote: Remote) -> None:
-    assert max(swap(server, remote, 100)) < WITHIN
+    new, known = swap(server, remote, 100)
+    assert max(known) < WITHIN
+    assert max(new) < WITHIN_VERIFIED
 
 
 def test_without_the_webhook_the_looks_are_enough(remote: Remote, mlflow_server: str, tmp_path: Path) -> None:
@@ -116,5 +122,5 @@ def test_without_the_webhook_the_looks_are_enough(remote: Remote, mlflow_server:
         eventually(server.ready)
         began = time.monotonic()
         remote.set(2)
-        assert seconds_to(server, 2, since=began) < WITHIN
+        assert seconds_to(server, 2, since=began) < WITHIN_VERIFIED
         assert server.get(HOOK).status_code == 404  # type: ignore[union-attr]  # it answers

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Sidecar:
         self._cache = BundleCache(settings.cache)
         self._settled: dict[str, Glance] = {}
         self._confirmed: dict[str, ModelRef] = {}
+        self._ahead: dict[str, ModelRef] = {}
         self._said: dict[str, str] = {}
         self.plan = self._last_plan()
 
@@ -80,7 +82,7 @@ class Sidecar:
             return True
         if self._settings.gates[name].by_hand == "require_gate" and not self._tried(name, self._settle):
             return False
-        steps = (self._follow_champion, self._settle, self._take_copies)
+        steps = (self._follow_champion, self._settle, self._take_copies, self._look_ahead)
         done = [self._tried(name, step) for step in steps]
         if all(done):
             self._settled[name] = glance
@@ -144,6 +146,20 @@ class Sidecar:
         if waiting is not None:
             _log.info("`%s`: %s", name, self._champions.promote_copy(waiting, self._settings.gates[name]))
         return waiting is None
+
+    def _look_ahead(self, name: str) -> bool:
+        """Fetch and verify the newest version before anybody asks for it, so that it can answer at once when they do.
+
+        Whatever goes wrong here is told when somebody asks.
+        """
+        glance = self._champions.glance(name)
+        ref = ModelRef(name=name, version=glance.newest)
+        if glance.newest not in {0, glance.champion} and self._ahead.get(name) != ref:
+            self._ahead[name] = ref
+            with suppress(TiltyardError):
+                folder, digest = self._fetch(ref)
+                verify(self._cache, folder, digest, seconds=self._settings.verify_seconds)
+        return True
 
     def _install(self, ref: ModelRef) -> None:
         """Fetch and verify a version, then plan it.
