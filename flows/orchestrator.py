@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect import tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -54,6 +55,17 @@ def connected(api: str) -> Iterator[SyncPrefectClient]:
         what = f"Prefect does not answer ({type(error).__name__})"
         cure = "Look whether the server runs (`tiltyard status`), and whether PREFECT_API_URL is right."
         raise OrchestrationError(what, where=api, cure=cure) from error
+
+
+@contextmanager
+def tagged(project: str) -> Iterator[None]:
+    """Give the runs that start within the block the tags that those of the project's deployments have.
+
+    Args:
+        project: Name of the project.
+    """
+    with tags(TAG, project):
+        yield
 
 
 def page(api: str, path: str) -> str:

@@ -56,14 +56,15 @@ def train(
     from tiltyard.cli.output import write_json
     from tiltyard.cli.tables import progress_bar
 
-    _, workplace = find_project(project)
+    found, workplace = find_project(project)
     prepare(workplace)
 
     from flows import training
+    from flows.orchestrator import tagged
     from tiltyard.data.as_of import read_as_of
     from tiltyard.steps.progress import listening
 
-    with progress_bar("reading and checking", hidden=json) as bar, listening(bar):
+    with progress_bar("reading and checking", hidden=json) as bar, listening(bar), tagged(found.name):
         outcome = training.train(
             workplace.project_file,
             reason=reason,
