@@ -19,6 +19,7 @@ from tiltyard.stack.health import Health, fetch, health
 
 _VERDICTS = 3
 _RUNS = 5
+_NEXT = 2
 
 
 class Reign(Section):
@@ -58,6 +59,7 @@ class RunLine(Section):
 
     Attributes:
         name: Its name.
+        flow: Which flow it is of.
         state: Its state.
         time: When it ended, else started, else when it is due.
         message: What the state says of itself.
@@ -65,6 +67,7 @@ class RunLine(Section):
     """
 
     name: str
+    flow: str
     state: str
     time: datetime | None
     message: str
@@ -198,9 +201,9 @@ def _ask_prefect(name: str, workplace: Workplace, _: Addresses | None) -> dict[s
 
     def line(run: Run) -> RunLine:
         time = run.ended or run.started or run.due
-        return RunLine(name=run.name, state=run.state, time=time, message=run.message, url=run.url)
+        return RunLine(name=run.name, flow=run.flow, state=run.state, time=time, message=run.message, url=run.url)
 
     return {
         "last": tuple(map(line, recent(api, name, limit=_RUNS))),
-        "next": tuple(map(line, upcoming(api, name, limit=_RUNS))),
+        "next": tuple(map(line, upcoming(api, name, limit=_NEXT))),
     }

@@ -17,6 +17,7 @@ from tiltyard.cli.tables import console
 from tiltyard.stack.health import Health
 
 _STATES = {"up": "green", "starting": "yellow", "down": "red"}
+_BAD = {"Failed", "Crashed", "TimedOut"}
 _LONGEST = 100
 
 
@@ -67,9 +68,10 @@ def _project(project: ProjectStanding, *, served: bool) -> RenderableType:
         grid.add_row("waits", Text(f"{approval.sentence}: {_short(approval.question)}", "yellow"))
     if project.schedule:
         grid.add_row("schedule", Text(project.schedule))
-    for title, runs in (("run", project.last), ("next run", project.next)):
-        for run in runs:
-            grid.add_row(title, _run(run))
+    for run in project.last:
+        grid.add_row("run", _run(run))
+    for run in project.next:
+        grid.add_row("next run", Text(f"{run.flow} {_time(run.time) if run.time else ''} ({run.state.lower()})"))
     for trouble in project.trouble:
         grid.add_row("trouble", Text(trouble, "red"))
     return Group(Text(f"\n{project.name}", "bold"), Padding(grid, (0, 0, 0, 2)))
@@ -95,8 +97,10 @@ def _served(project: ProjectStanding) -> Text:
 
 
 def _run(run: RunLine) -> Text:
+    """Say how a run went; what it says of itself only where it did not end well or has not ended."""
     moment = f" {_time(run.time)}" if run.time else ""
-    return Text(f"{run.state}{moment}  {run.name}{f': {_short(run.message)}' if run.message else ''}")
+    said = f": {_short(run.message)}" if run.message and run.state != "Completed" else ""
+    return Text(f"{run.state}{moment}  {run.name or run.flow}{said}", "red" if run.state in _BAD else "")
 
 
 def _grid() -> Table:

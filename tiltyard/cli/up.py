@@ -47,12 +47,18 @@ def up(
       tiltyard down
     """
     from tiltyard.cli.opening import find_projects
+    from tiltyard.cli.output import complain
     from tiltyard.stack.ports import Wishes
     from tiltyard.stack.running import Wanted
 
     found = find_projects(project or ())
     files = tuple(dict.fromkeys(workplace.project_file for _, workplace in found))
     home = found[0][1].home
+    if host not in {"127.0.0.1", "::1", "localhost"}:
+        complain(
+            f"tiltyard: {host} opens Prefect, MLflow and the model server to the network, without passwords. "
+            "For Prefect's pages in browsers elsewhere set PREFECT_UI_API_URL to http://THIS-MACHINE:PORT/api."
+        )
     wanted = Wanted(home, files, host, Wishes(prefect=prefect_port, mlflow=mlflow_port, server=port))
     _bring_up(wanted, stay=not (detach or json), json=json)
 

@@ -111,15 +111,15 @@ def environment(layout: Layout, keys: Keys, outer: Mapping[str, str]) -> dict[st
         "NO_COLOR": "1",
         **_around_proxies(layout, outer),
     }
-    return {**outer, **own, **_prefect(layout), **_mlflow(layout, keys)}
+    return {**outer, **own, **_prefect(layout, outer), **_mlflow(layout, keys)}
 
 
-def _prefect(layout: Layout) -> dict[str, str]:
-    """Return the settings of Prefect's server, worker and runs."""
+def _prefect(layout: Layout, outer: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of Prefect's server, worker and runs; how browsers elsewhere reach it only the user knows."""
     return {
         "PREFECT_HOME": str(layout.home / "prefect"),
         "PREFECT_API_URL": layout.prefect_api,
-        "PREFECT_UI_API_URL": layout.prefect_api,
+        "PREFECT_UI_API_URL": outer.get("PREFECT_UI_API_URL") or layout.prefect_api,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # A run holds its place by a lease; kept in memory, it would be lost, and the run ended, with the server.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
