@@ -22,14 +22,14 @@ from prefect.input.actions import create_flow_run_input, read_flow_run_input
 from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Completed, Suspended
+from prefect.states import Completed, Failed, Suspended
 from pydantic import Field
 
 from flows import runs
 from flows.notifying import page_of, tell
 from flows.orchestrator import connected
 from tasks import approving
-from tiltyard.errors import OrchestrationError, TiltyardError
+from tiltyard.errors import ConflictError, OrchestrationError, TiltyardError
 from tiltyard.registry import approvals
 from tiltyard.registry.approvals import Approval
 from tiltyard.steps.approving import Answer, settle
@@ -170,7 +170,11 @@ def _catch_up(place: Place) -> None:
             answer = _answer(approval, run.id) if approval else None
             if approval is None or answer is None:
                 continue
-            outcome = settle(place.workplace.project_file, approval.version, answer)
+            try:
+                outcome = settle(place.workplace.project_file, approval.version, answer)
+            except ConflictError as error:
+                client.set_flow_run_state(run.id, Failed(message=str(error)), force=True)
+                continue
             client.set_flow_run_state(run.id, Completed(message=outcome_in_words(outcome)), force=True)
             tell(place.workplace, verdict_notice(outcome, run.url))
 

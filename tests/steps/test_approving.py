@@ -15,7 +15,6 @@ from tiltyard.registry import approvals, models, promotion
 from tiltyard.registry.approvals import Approval
 from tiltyard.registry.client import Registry
 from tiltyard.registry.records import CHAMPION, ModelRef
-from tiltyard.steps import approving
 from tiltyard.steps.approving import decide, waiting, wanted
 from tiltyard.steps.place import Place, open_place
 
@@ -130,7 +129,7 @@ def test_approval_that_was_cut_off_is_completed_by_the_next_call(place: Place, m
         raise RegistryError("MLflow cannot be reached")
 
     with monkeypatch.context() as patch:
-        patch.setattr(approving.promotion, "promote", broken)
+        patch.setattr(promotion, "promote", broken)
         with pytest.raises(RegistryError):
             decide(place, 2, "approve", actor="ada", reason="yes")
     assert (champion(place), place.ledger.entries()[-1].kind) == (1, "approved")
