@@ -80,7 +80,7 @@ def of_mlflow(mlflow: Mlflow, addresses: Addresses) -> None:
     page.goto(f"{mlflow.address}/#/models/{MODEL}")
     page.get_by_text("@ champion").first.wait_for()
     put_aside(page.locator("[data-component-id='mlflow.assistant.chat_panel.close']"))
-    take(page, "mlflow-model")
+    take(page, "mlflow-model", height=1400)
     mlflow.open_version(MODEL, 2)
     take(page, "mlflow-version", height=1200)
     with another_model(addresses.mlflow):

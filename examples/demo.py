@@ -26,7 +26,7 @@ FOLDER = Path(".tiltyard/demo")
 HOME = (FOLDER / ".tiltyard").resolve()
 PROJECT = FOLDER / "tiltyard.yaml"
 SHADES = " .:-=+*#@"
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def title(text: str) -> None:

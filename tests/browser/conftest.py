@@ -34,19 +34,22 @@ class Stack:
     Attributes:
         home: Home of the stack.
         addresses: Where its parts listen.
+        environment: Variables of a command that is run beside it.
     """
 
     home: Path
     addresses: Addresses
+    environment: dict[str, str]
 
     @property
     def prefect(self) -> str:
         """Address of Prefect's UI."""
         return self.addresses.prefect.removesuffix("/api")
 
-    def deployment(self, name: str) -> str:
-        """Return the id of a deployment such as `train/churn`."""
-        return str(httpx.get(f"{self.addresses.prefect}/deployments/name/{name}").raise_for_status().json()["id"])
+    def deployed(self, name: str) -> dict[str, Any]:
+        """Return a deployment such as `train/churn`, as Prefect's API shows it."""
+        found: dict[str, Any] = httpx.get(f"{self.addresses.prefect}/deployments/name/{name}").raise_for_status().json()
+        return found
 
     def wait_for_state(self, run: str, *names: str) -> str:
         """Wait until a flow run is in one of some states; return which."""
@@ -75,20 +78,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environment |= {"TILTYARD_HOME": str(home), "TILTYARD_ACTOR": "the-worker", "OMP_NUM_THREADS": "1"}
     options = [word for file in files for word in ("--project", str(file))]
     ports = [word for name in ("--port", "--mlflow-port", "--prefect-port") for word in (name, str(free_port()))]
-    _tiltyard(environment, "up", "--detach", *options, *ports)
+    tiltyard(environment, "up", "--detach", *options, *ports)
     try:
         addresses = read_addresses(home)
         assert addresses is not None
-        yield Stack(home, addresses)
+        yield Stack(home, addresses, environment)
     finally:
-        _tiltyard(environment, "down", "--project", str(files[0]))
+        tiltyard(environment, "down", "--project", str(files[0]))
 
 
-def _tiltyard(environment: dict[str, str], *words: str) -> None:
-    """Run a command as a person would."""
+def tiltyard(environment: dict[str, str], *words: str) -> str:
+    """Run a command as a person would; return what it says."""
     command = [sys.executable, "-m", "tiltyard", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def _write_project(folder: Path, name: str, gates: dict[str, str]) -> Path:

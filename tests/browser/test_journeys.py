@@ -3,11 +3,13 @@
 The tests build on one another as people do, so that each training run is made once: the fixtures hold what was made.
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import Stack
+from tests.browser.conftest import Stack, tiltyard
 from tests.browser.load import Load
 from tests.browser.pages import Mlflow, Prefect, browsing
 
@@ -22,7 +24,7 @@ def started(browser: str, stack: Stack) -> dict[str, str]:
     with browsing(browser) as page:
         form = Prefect(page, stack.prefect)
         for project in ("churn", "churn-dev"):
-            form.open_form(stack.deployment(f"train/{project}"))
+            form.open_form(stack.deployed(f"train/{project}")["id"])
             form.write("Reason", f"asked for in the form of {project}")
             form.give_number("Trials", 3)
             runs[project] = form.submit()
@@ -105,3 +107,12 @@ def _move_champion(mlflow: Mlflow, version: int) -> None:
     mlflow.add_alias(dialog, "champion")
     assert "is also being used" in dialog.get_by_role("alert").inner_text()
     mlflow.save_aliases(dialog)
+
+
+def test_the_doctor_finds_every_part_of_the_stack_well(stack: Stack) -> None:
+    project = Path(stack.deployed("train/churn-dev")["parameters"]["project"])
+    found = json.loads(tiltyard(stack.environment, "doctor", "--json", "--project", str(project)))
+    assert [each for each in found if each["level"] == "wrong"] == []
+    well = {each["subject"] for each in found if each["level"] == "ok"}
+    assert {"mlflow", "prefect", "work pool", "worker", "webhook", "deployments", "store", "ledger"} <= well
+    assert {f"stack: {part}" for part in ("prefect", "mlflow", "worker", "server")} <= well
