@@ -33,6 +33,7 @@ EXIT_CODES = {
     7: "somebody else was first",
     8: "the model server cannot start",
     9: "Prefect refused or cannot be reached",
+    10: "the local stack or one of its parts does not start or does not answer",
     130: "stopped by Ctrl-C",
 }
 
