@@ -60,12 +60,13 @@ bench: $(READY) ## run the benchmarks; those on real tables when DATA names thei
 	$(BIN)/python -m benchmarks.gate
 	$(BIN)/python benchmarks/tracking/logging_cost.py
 	$(BIN)/python benchmarks/serving/request_cost.py
+	$(BIN)/python -m benchmarks.orchestration
 ifneq ($(DATA),)
 	$(BIN)/python -m benchmarks.tuning --data $(DATA) --seconds 15 30 60 --seeds 0 1 2
 	$(BIN)/python -m benchmarks.tables --data $(DATA)
 endif
 
-demo: $(READY) ## champion, promotion, refusal and answers over HTTP, on a real table
+demo: $(READY) ## the full stack: champion, promotion, refusal, a question to you; leaves it up for both UIs (make down)
 	$(BIN)/python examples/demo.py
 
 up: $(READY) ## Prefect, MLflow, a worker and the model server for PROJECT (the demo's by default), in the background
