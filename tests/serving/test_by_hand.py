@@ -15,7 +15,9 @@ from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.errors import RegistryError
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry.by_hand import PUT_BACK
+from tiltyard.registry.client import connect
 from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.promotion import promote
 from tiltyard.registry.refusals import SERVING_REFUSED
 from tiltyard.serving import checking
 from tiltyard.serving.champions import Champions
@@ -82,6 +84,24 @@ def test_what_cannot_be_served_is_put_back_though_hands_are_free(
     assert bench.kinds[-3:] == ["refused", "putting_back", "put_back"]
     assert {PUT_BACK, SERVING_REFUSED} <= set(registered.tags(bad))
     assert (bench.ledger.champion(), bench.ledger.verify()) == (1, None)
+
+
+def test_a_server_that_was_away_does_not_judge_by_its_old_version(
+    bench: Bench, registered: Registered, tmp_path: Path
+) -> None:
+    away = Bench(registered)
+    away.settings = away.settings.model_copy(update={"plan": tmp_path / "away.json", "cache": tmp_path / "cache"})
+    away.restart()
+    assert away.look().models[MODEL].version == 1
+    registered.promote(registered.add(contract=WIDER))
+    bench.look()
+    changed = registered.add(contract=DEMANDING)
+    promote(bench.ledger, connect(registered.workplace), changed, actor="ada", reason="new form", expected_champion=2)
+    bench.look()
+    registered.promote(registered.add(contract=DEMANDING))
+    assert bench.look().models[MODEL].version == 4
+    assert away.look().models[MODEL].version == 4
+    assert "put_back" not in bench.kinds
 
 
 def test_a_version_set_twice_that_is_refused_is_put_back_twice(bench: Bench, registered: Registered) -> None:

@@ -153,20 +153,30 @@ def put_back(ledger: Ledger, registry: Registry, ref: ModelRef, reason: str) -> 
         reason: Why, in words.
 
     Returns:
-        Whether it was done; not when there was nothing to put back, or somebody else does it.
+        Whether it was done; not when there was nothing to put back, or a promotion is under way.
 
     Raises:
+        ConflictError: Somebody else is moving the alias; the next look will tell.
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The ledger's store cannot be reached or refuses.
     """
-    try:
-        state, found = look(ledger, registry)
-        if state.open is not None or found != ref.version or not is_by_hand(state, ref.version):
-            return False
-        _put_back(ledger, registry, state, found, reason)
-    except ConflictError:
+    state, found = look(ledger, registry)
+    if state.open is not None or found != ref.version or not is_by_hand(state, ref.version):
         return False
+    _put_back(ledger, registry, state, found, reason)
     return True
+
+
+def replaced_by(state: State, number: int | None) -> int | None:
+    """Return the champion that a version set by hand replaces; None when there was none.
+
+    Args:
+        state: Where the project stands by its ledger, which may have noted the move already.
+        number: Version with the alias.
+    """
+    if state.champion != number:
+        return state.champion
+    return state.since.replaces if state.since else None
 
 
 def is_by_hand(state: State, number: int) -> bool:
@@ -247,7 +257,7 @@ def _record(ledger: Ledger, state: State, decision: Decision, aliased: VersionIn
 def _put_back(ledger: Ledger, registry: Registry, state: State, found: int | None, reason: str) -> None:
     """Return the alias to the champion before, and say why on the version it was set on."""
     there = {info.ref.version: info for info in versions(registry, ledger.project)}
-    before = state.champion if state.champion != found else state.since.replaces if state.since else None
+    before = replaced_by(state, found)
     goal = there.get(before) if before is not None else None
     if goal is not None and not state.is_same(goal.ref.version, goal.created):
         goal = None

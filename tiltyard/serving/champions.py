@@ -8,7 +8,7 @@ from tiltyard.errors import BundleError, RegistryError
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry import models
-from tiltyard.registry.by_hand import POLICY, Settlement, is_by_hand, put_back, settle
+from tiltyard.registry.by_hand import POLICY, Settlement, is_by_hand, put_back, replaced_by, settle
 from tiltyard.registry.client import Registry, connect
 from tiltyard.registry.copies import note_copies, waiting_copy
 from tiltyard.registry.history import MADE, MOVES, fold
@@ -83,8 +83,15 @@ class Champions:
         """
         return settle(self._ledger(name), self._registry, gates)
 
-    def may_ask_more(self, ref: ModelRef) -> bool:
-        """Whether a version may ask other requests than the one before: promoted on the record, or champion before.
+    def may_ask_more(self, ref: ModelRef, slot: int) -> bool:
+        """Whether a version may ask other requests than the one that answers here now.
+
+        It may when it was promoted on the record, when it was champion before, and when what answers here is not the
+        champion that it replaces: this server was away meanwhile.
+
+        Args:
+            ref: The version.
+            slot: The version that answers now.
 
         Raises:
             RegistryError: The registry or the ledger cannot be reached.
@@ -92,7 +99,7 @@ class Champions:
         """
         entries = self._ledger(ref.name).entries()
         state = fold(entries)
-        if not is_by_hand(state, ref.version):
+        if not is_by_hand(state, ref.version) or replaced_by(state, ref.version) != slot:
             return True
         made = models.version(self._registry, ref).created
         moves = (entry for entry in entries if entry.kind in MOVES and entry != state.since)

@@ -194,7 +194,7 @@ class Sidecar:
         if slot is None or not holds(Path(slot.bundle)):
             return
         demands = new_demands(Path(slot.bundle), folder)
-        if demands and not self._champions.may_ask_more(ref):
+        if demands and not self._champions.may_ask_more(ref, slot.version):
             raise BundleError(f"its contract breaks that of version {slot.version}, which answers now: {demands}")
 
     def _fetch(self, ref: ModelRef) -> tuple[Path, str]:
