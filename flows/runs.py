@@ -100,7 +100,10 @@ def find(api: str, run: UUID) -> Run:
     with connected(api) as client:
         try:
             found = client.read_flow_run(run)
-            return _described(api, found, client.read_flow(found.flow_id).name)
+            project = next((tag for tag in found.tags if tag != TAG), "")
+            if found.deployment_id is not None:
+                project = client.read_deployment(found.deployment_id).name
+            return _described(api, found, client.read_flow(found.flow_id).name, project)
         except ObjectNotFound:
             raise UsageError(
                 f"there is no run {run}", where=api, cure="`tiltyard status` lists the last runs."
@@ -159,16 +162,16 @@ def _find(api: str, project: str, state: FlowRunFilterState, sort: FlowRunSort, 
     with connected(api) as client:
         found = client.read_flow_runs(flow_run_filter=wanted, sort=sort, limit=limit)
         names = {identity: client.read_flow(identity).name for identity in {run.flow_id for run in found}}
-        return tuple(_described(api, run, names[run.flow_id]) for run in found)
+        return tuple(_described(api, run, names[run.flow_id], project) for run in found)
 
 
-def _described(api: str, run: FlowRun, flow: str) -> Run:
+def _described(api: str, run: FlowRun, flow: str, project: str) -> Run:
     state = run.state
     return Run(
         id=run.id,
         name=run.name,
         flow=flow,
-        project=next((tag for tag in run.tags if tag != TAG), ""),
+        project=project,
         state=(state.name if state else None) or "Pending",
         message=(state.message if state else None) or "",
         due=run.expected_start_time,

@@ -189,6 +189,8 @@ def test_prefect_killed_and_started_again(world: World, yard: Yard) -> None:
     time.sleep(5)
     world.start("prefect")
     assert yard.end(run) == "Completed"
+    world.stop("worker")  # it gives up a server that is away for long; the stack's supervisor starts it again
+    world.start("worker")
 
 
 @pytest.mark.usefixtures("load")
