@@ -11,7 +11,7 @@ from flows import approval
 from flows.ending import explained
 from flows.notifying import page_of, tell, tell_failure
 from tasks import artifacts, bundling, data, judging, registering, training
-from tasks.step import kept, kept_for
+from tasks.step import kept, kept_for, read_anew_when_wrong
 from tiltyard.data.as_of import AsOf
 from tiltyard.errors import TiltyardError
 from tiltyard.evaluation.records import Verdict
@@ -93,8 +93,13 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     assignment = assign(
         project, reason=reason, seconds=seconds, trials=trials, mode=mode, as_of=as_of, page=page_of(str(flow_run.id))
     )
-    with approval.catching_up(Place(assignment.project, assignment.workplace)), one_at_a_time(assignment):
-        run = identify(assignment, kept_for(data.ingest, assignment, str(flow_run.id))(assignment))
+    this = str(flow_run.id)
+    with (
+        approval.catching_up(Place(assignment.project, assignment.workplace)),
+        one_at_a_time(assignment),
+        read_anew_when_wrong(assignment, this),
+    ):
+        run = identify(assignment, kept_for(data.ingest, assignment, this)(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
         return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)
 

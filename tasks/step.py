@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -15,7 +16,15 @@ from prefect.states import Failed, get_state_exception
 from prefect.transactions import get_transaction
 from pydantic_core import to_jsonable_python
 
-from tiltyard.errors import AbsentError, ConflictError, OverdueError, RegistryError, StorageError, TiltyardError
+from tiltyard.errors import (
+    AbsentError,
+    ConflictError,
+    DataError,
+    OverdueError,
+    RegistryError,
+    StorageError,
+    TiltyardError,
+)
 from tiltyard.steps.run import Assignment, TrainingRun
 
 P = ParamSpec("P")
@@ -23,6 +32,9 @@ R = TypeVar("R")
 
 Minutes = float | Callable[[TrainingRun], float]
 """Longest time of a step: always the same, or by what its run has to do."""
+
+_FLOW_RUNS = "flow-runs"
+"""Folder of the home with what is kept by flow run."""
 
 _RETRY_SECONDS = [1.0, 3.0, 10.0]
 
@@ -110,11 +122,27 @@ def kept_for(work: Step[P, R], assignment: Assignment, flow_run: str) -> Step[P,
     """
     rows = to_jsonable_python((assignment.project.data, assignment.reviewed, assignment.as_of))
     key = f"{flow_run}-{_digest(rows)}"
-    folder = _made(assignment.workplace.home / "flow-runs")
+    folder = _made(assignment.workplace.home / _FLOW_RUNS)
     bound = work.task.with_options(
         persist_result=True, result_serializer="json", result_storage=folder, cache_key_fn=lambda *_: key
     )
     return replace(work, task=bound)
+
+
+@contextmanager
+def read_anew_when_wrong(assignment: Assignment, flow_run: str) -> Iterator[None]:
+    """Forget what `kept_for` keeps when it turns out to be wrong: who mends a table and tries again means the new one.
+
+    Args:
+        assignment: What is to be done.
+        flow_run: Id of the flow run.
+    """
+    try:
+        yield
+    except DataError:
+        for file in (assignment.workplace.home / _FLOW_RUNS).glob(f"{flow_run}-*"):
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _made(folder: Path) -> Path:
