@@ -1,14 +1,17 @@
 """The choice of ports."""
 
+import os
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import free_port
 from tiltyard.errors import UsageError
 from tiltyard.stack import ports
-from tiltyard.stack.ports import Wishes, claim, listener
+from tiltyard.stack.ports import Wishes, claim, listener, sweep
 
 HOST = "127.0.0.1"
 
@@ -79,3 +82,12 @@ def test_who_has_a_port_is_named(taken: int) -> None:
     with pytest.raises(UsageError, match=said), claim(Wishes(mlflow=taken), HOST):
         pass
     assert listener(free_port()) is None
+
+
+def test_only_claims_of_the_dead_are_swept(usual: dict[str, int]) -> None:
+    left = Path(tempfile.gettempdir()) / f"tiltyard-{os.getuid()}-port-{free_port()}.lock"
+    left.touch()
+    with claim(Wishes(), HOST):
+        sweep()
+        assert not left.exists()
+        assert all(left.with_name(f"tiltyard-{os.getuid()}-port-{port}.lock").exists() for port in usual.values())

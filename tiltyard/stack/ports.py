@@ -101,6 +101,13 @@ def describe_listener(port: int) -> str:
     return f"process {process.pid}"
 
 
+def sweep() -> None:
+    """Remove the claims of stacks that were killed while they started; those of living ones stay."""
+    with contextlib.ExitStack() as claims:
+        for file in Path(tempfile.gettempdir()).glob(f"tiltyard-{os.getuid()}-port-[0-9]*.lock"):
+            _claimed(claims, int(file.stem.rpartition("-")[2]))
+
+
 def _chosen(claims: contextlib.ExitStack, host: str, part: str, port: int) -> int:
     """Take the port that the user chose, or say who has it."""
     where = f"{host}:{port}"

@@ -18,7 +18,7 @@ from tiltyard.stack.keys import keys_of
 from tiltyard.stack.logs import last_words
 from tiltyard.stack.marks import end, is_supervisor, marked
 from tiltyard.stack.parts import PARTS, SERVERS, Layout, commands, environment
-from tiltyard.stack.ports import Wishes, claim, describe_listener, listener
+from tiltyard.stack.ports import Wishes, claim, describe_listener, listener, sweep
 
 START_SECONDS = 600.0
 """Longest time that the parts may take together until all of them answer."""
@@ -199,6 +199,7 @@ def _clear(home: Path) -> int:
         remove_addresses(home)
         lost = end(home, patience=STOP_SECONDS)
         supervisor.clear(home)
+        sweep()
     return lost if orphaned else 0
 
 
