@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.steps.conftest import write_project
-from tiltyard.errors import TrainingError
-from tiltyard.steps.run import assign
+from tiltyard.errors import ConflictError, TrainingError
+from tiltyard.steps.run import assign, one_at_a_time
 
 
 @pytest.mark.parametrize("name", ["nomod:Foo", "json:JSONDecoder"])
@@ -15,3 +15,16 @@ def test_own_estimator_that_is_none_is_refused(tmp_path: Path, name: str) -> Non
     file.write_text(file.read_text().replace("search:\n", f'search:\n  estimators: ["{name}"]\n'))
     with pytest.raises(TrainingError, match=name.split(":", maxsplit=1)[0]):
         assign(file, seconds=None, trials=None, reason="")
+
+
+def test_a_project_trains_once_at_a_time_and_its_neighbour_in_the_same_home_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILTYARD_HOME", str(tmp_path / "home"))
+    file = write_project(tmp_path, "linear")
+    churn = assign(file)
+    file.write_text(file.read_text().replace("name: churn", "name: fraud"))
+    fraud = assign(file)
+    refused = pytest.raises(ConflictError, match="another training run of `churn` is under way")
+    with one_at_a_time(churn), one_at_a_time(fraud), refused, one_at_a_time(churn):
+        pass

@@ -191,17 +191,17 @@ def one_at_a_time(assignment: Assignment) -> Iterator[None]:
     Raises:
         ConflictError: Another training run of the project is under way on this machine.
     """
-    home = assignment.workplace.home
-    home.mkdir(parents=True, exist_ok=True)
-    holder = home / "training.pid"
+    name, folder = assignment.project.name, assignment.workplace.home / "training"
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / f"{name}.pid"
     try:
-        with FileLock(home / "training.lock", timeout=0):
+        with FileLock(folder / f"{name}.lock", timeout=0):
             holder.write_text(str(os.getpid()))
             yield
     except Timeout:
         raise ConflictError(
-            f"another training run of `{assignment.project.name}` is under way (process {holder.read_text()})",
-            where=str(home),
+            f"another training run of `{name}` is under way (process {holder.read_text()})",
+            where=str(assignment.workplace.home),
             cure="Wait for it to end, or stop that process.",
         ) from None
 
