@@ -1,4 +1,4 @@
-"""What Prefect does by itself about Tiltyard's runs: those that fell silent, and those that found no free place."""
+"""What Prefect does by itself about Tiltyard's runs: those that fell silent, and those nobody decided about."""
 
 from datetime import timedelta
 
@@ -19,9 +19,6 @@ SILENT_SECONDS = 120
 START_SECONDS = 300
 """A run whose process has not begun for so long after a worker took it never will."""
 
-_REFUSED = "Deployment concurrency limit reached."
-"""Prefect's message on a run that it refuses because another one is under way."""
-
 _NEVER_RESUMED = "The flow was*"
 """How Prefect's message on a run begins that was suspended, and not resumed in time."""
 
@@ -38,7 +35,7 @@ def keep_automations(client: SyncPrefectClient) -> None:
 
 
 def automations() -> tuple[AutomationCore, ...]:
-    """Return the automations: two that free the place of a dead run, two that let a run go on."""
+    """Return the automations: two that free the place of a dead run, one that ends a wait in vain."""
     silent = _absence(
         "Tiltyard: crash runs that fell silent",
         after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
@@ -53,7 +50,7 @@ def automations() -> tuple[AutomationCore, ...]:
         message="A worker took the run and its process never began: the worker has died, or its machine is overloaded. "
         "Retry it (here, or by `tiltyard resume`).",
     )
-    return silent, stillborn, _second_chance(), _lapse()
+    return silent, stillborn, _lapse()
 
 
 def _absence(name: str, *, after: set[str], seconds: int, message: str) -> AutomationCore:
@@ -72,40 +69,21 @@ def _absence(name: str, *, after: set[str], seconds: int, message: str) -> Autom
     return AutomationCore(name=name, description=message, trigger=trigger, actions=[action])
 
 
-def _second_chance() -> AutomationCore:
-    """Queue a run that had begun before (retried, or resumed after an approval) and met another one under way."""
-    return _return(
-        "Tiltyard: let runs that had begun go on when there is a place",
-        event="prefect.flow-run.Cancelled",
-        said={"prefect.state-message": _REFUSED, "prefect.run-count": "!0"},
-        state="AwaitingConcurrencySlot",
-        message="Another run of the project is under way; this one, which had begun before it, goes on afterwards.",
-    )
-
-
 def _lapse() -> AutomationCore:
     """Start a run once more that has waited for a person in vain: it writes that down, and ends well."""
-    return _return(
-        "Tiltyard: end runs for which nobody decided in time",
-        event="prefect.flow-run.Failed",
-        said={"prefect.state-message": _NEVER_RESUMED},
-        state="Lapsed",
-        message="Nobody decided in time: the run takes note of that, and ends without a promotion.",
-    )
-
-
-def _return(name: str, *, event: str, said: _Labels, state: str, message: str) -> AutomationCore:
-    """Start a run again that Prefect's server has ended."""
-    resource: _Labels = {"prefect.resource.id": "prefect.flow-run.*"}
     trigger = EventTrigger(
-        expect={event},
-        match=ResourceSpecification(resource | said),
+        expect={"prefect.flow-run.Failed"},
+        match=ResourceSpecification(
+            {"prefect.resource.id": "prefect.flow-run.*", "prefect.state-message": _NEVER_RESUMED}
+        ),
         match_related=ResourceSpecification(_TAG_OF_RUNS),
         for_each={"prefect.resource.id"},
         posture=Posture.Reactive,
         threshold=1,
     )
-    action = ChangeFlowRunState(state=StateType.SCHEDULED, name=state, message=message, force=False)
+    message = "Nobody decided in time: the run takes note of that, and ends without a promotion."
+    action = ChangeFlowRunState(state=StateType.SCHEDULED, name="Lapsed", message=message, force=False)
+    name = "Tiltyard: end runs for which nobody decided in time"
     return AutomationCore(name=name, description=message, trigger=trigger, actions=[action])
 
 

@@ -7,7 +7,9 @@ import pytest
 from tiltyard.cli.opening import find_projects
 from tiltyard.errors import UsageError
 
-PROJECT = "name: {name}\ntask: {{kind: binary}}\ndata:\n  source: data.csv\n  target: y\ngates:\n  by_hand: require_gate\n"
+PROJECT = (
+    "name: {name}\ntask: {{kind: binary}}\ndata:\n  source: data.csv\n  target: y\ngates:\n  by_hand: require_gate\n"
+)
 
 
 def written(folder: Path, name: str) -> Path:

@@ -1,15 +1,12 @@
 """Every command of the README runs, as it stands there."""
 
+import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +14,8 @@ import pytest
 HOUSE = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (HOUSE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
-COMMANDS = [line for line in LINES if line.startswith("tiltyard ") and " serve " not in line]
-PATIENCE = 120.0
+STACK = LINES.index("tiltyard up --detach")
+COMMANDS = [line for line in LINES[:STACK] if line.startswith("tiltyard ")]
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -66,46 +63,28 @@ def test_a_command_runs(command: str, done: dict[str, subprocess.CompletedProces
     assert done[command].returncode == 0, done[command].stderr
 
 
-@pytest.fixture
-def port(folder: Path, done: dict[str, subprocess.CompletedProcess[str]]) -> Iterator[int]:
-    """The README's server, on a port that is free here."""
+def _run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = _environment(folder)
+    return subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_stack_comes_up_answers_and_goes_down(
+    folder: Path, done: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
     assert done
-    (line,) = [line for line in LINES if " serve " in line]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-    command = line.replace("8080", str(free)).split()
-    with subprocess.Popen(command, cwd=folder, env=_environment(folder), stderr=subprocess.DEVNULL) as server:
-        try:
-            yield free
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def test_a_request_is_answered(port: int, folder: Path) -> None:
     curl = shutil.which("curl") or pytest.skip("there is no curl here")
-    _wait(f"http://127.0.0.1:{port}/health/ready")
-    (line,) = [line for line in LINES if line.startswith("curl ")]
-    line = line.replace("curl ", f"{curl} --fail --silent --show-error ", 1).replace(
-        "localhost:8080", f"127.0.0.1:{port}"
-    )
-    answer = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    assert '"version":1' in answer.stdout.replace(" ", "")
-    assert '"probabilities"' in answer.stdout
-
-
-def _wait(url: str) -> None:
-    """Wait until the server is ready."""
-    start = time.monotonic()
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() - start < PATIENCE, "the server is not ready"
-            time.sleep(0.2)
+    up, ask, status, down = LINES[STACK:]
+    try:
+        started = _run(f"{up} --json", folder)
+        assert started.returncode == 0, started.stderr
+        ask = ask.replace("curl ", f"{curl} --fail --silent --show-error ", 1)
+        answer = _run(ask.replace("localhost:8080", json.loads(started.stdout)["server"]), folder)
+        assert answer.returncode == 0, answer.stderr
+        assert '"version":1' in answer.stdout.replace(" ", "")
+        assert '"probabilities"' in answer.stdout
+        assert "version 1" in _run(status, folder).stdout
+    finally:
+        assert _run(down, folder).returncode == 0
 
 
 def test_the_verbs_of_the_readme_are_the_makefile_s() -> None:

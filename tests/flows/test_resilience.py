@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.states import Failed, Pending, Running
+from prefect.states import Pending, Running
 
 from flows import automations, runs
 from flows.deployments import deploy
@@ -59,15 +59,3 @@ def test_a_run_that_falls_silent_is_crashed_and_can_be_resumed(yard: Yard, monke
     assert runs.ended_badly(runs.recent(yard.api, "churn")) == found
     assert runs.retry(yard.api, lost).state == "AwaitingRetry"
     assert take(yard, lost) == "Pending"
-
-
-def test_a_run_that_had_begun_waits_for_its_place_rather_than_being_refused(yard: Yard) -> None:
-    begun = yard.start(reason="fails once")
-    take(yard, begun)
-    yard.client.set_flow_run_state(begun, Running())
-    yard.client.set_flow_run_state(begun, Failed())
-    other = yard.start(reason="takes the place meanwhile")
-    assert take(yard, other) == "Pending"
-    runs.retry(yard.api, begun)
-    take(yard, begun)
-    until(lambda: yard.state(begun) == "AwaitingConcurrencySlot", "that the run is queued", 60)
