@@ -48,19 +48,24 @@ class Stack:
 
     def deployed(self, name: str) -> dict[str, Any]:
         """Return a deployment such as `train/churn`, as Prefect's API shows it."""
-        found: dict[str, Any] = httpx.get(f"{self.addresses.prefect}/deployments/name/{name}").raise_for_status().json()
-        return found
+        return self._ask(f"deployments/name/{name}")
 
     def wait_for_state(self, run: str, *names: str) -> str:
         """Wait until a flow run is in one of some states; return which."""
         deadline = time.monotonic() + _SECONDS
         while True:
-            found = httpx.get(f"{self.addresses.prefect}/flow_runs/{run}").raise_for_status().json()["state"]
+            found = self._ask(f"flow_runs/{run}")["state"]
             if found["name"] in names:
                 return str(found["name"])
             assert time.monotonic() < deadline, found
             assert found["type"] not in {"FAILED", "CRASHED", "CANCELLED"}, found
             time.sleep(0.3)
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        """Ask Prefect's API, patiently: the machine is busy with the runs."""
+        answer = httpx.get(f"{self.addresses.prefect}/{path}", timeout=60).raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def ledger(self, project: str) -> list[dict[str, Any]]:
         """Return the entries of a project's ledger."""
