@@ -80,7 +80,7 @@ def test_object_store_unreachable(write_project: WriteProject, monkeypatch: pyte
     assert train(file).promoted
 
 
-@pytest.mark.parametrize("limit", [12_000, 150_000])
+@pytest.mark.parametrize("limit", [12_000, pytest.param(150_000, marks=pytest.mark.exhaustive)])
 def test_full_disk(write_project: WriteProject, warm: Warm, limit: int) -> None:
     train(write_project("tree"))
     file = write_project("linear")

@@ -27,6 +27,8 @@ STEPS = [
     ("registering", "document"),
     ("registering", "promote"),
 ]
+LANDMARKS = [("data", "check"), ("training", "tune"), *STEPS[-3:]]
+"""Those after which most is there that could be done twice."""
 
 
 def champion(place: Place) -> int | None:
@@ -75,11 +77,14 @@ def test_held_back_winner_is_promoted_by_the_same_run_when_asked(write_project: 
 
 
 @pytest.mark.timeout(600)
-def test_killed_after_every_step_it_completes_once(write_project: WriteProject, warm: Warm) -> None:
+@pytest.mark.parametrize("steps", [LANDMARKS, pytest.param(STEPS, marks=pytest.mark.exhaustive)], ids=["some", "all"])
+def test_killed_after_a_step_it_completes_once(
+    write_project: WriteProject, warm: Warm, steps: list[tuple[str, str]]
+) -> None:
     train(write_project("tree"))
     file = write_project("linear")
     place = open_place(file)
-    for step in STEPS:
+    for step in steps:
         assert warm.train(file, die_after=step) == (-9, ""), f"{step} was not reached"
         assert champion(place) == (2 if step == ("registering", "promote") else 1)
         assert place.ledger.verify() is None

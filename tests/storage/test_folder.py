@@ -112,3 +112,17 @@ def test_a_refusal_of_the_disk_is_explained(store: FolderStore, monkeypatch: pyt
     with pytest.raises(StorageError, match=r"cannot write `a` \(Input/output error\)"):
         store.write("a", b"new")
     assert store.read("a") == b"old"
+
+
+def test_it_opens_while_others_write(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = store.root / UNFINISHED / "passing"
+    passing.write_bytes(b"half")
+    look = Path.stat
+
+    def finished_just_before(path: Path, **options: bool) -> os.stat_result:
+        if path == passing:
+            passing.unlink()
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", finished_just_before)
+    assert FolderStore(store.root).read("a") == b"old"

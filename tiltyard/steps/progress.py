@@ -12,21 +12,20 @@ from tiltyard.training.problem import Progress
 Listener = Callable[[Progress | int], None]
 """Told a search's progress, or the number of rows answered so far."""
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell a listener how far the steps started inside are."""
-    token = _listener.set(listener)
+    """Tell a listener, beside those there are already, how far the steps started inside are."""
+    token = _listeners.set((*_listeners.get(), listener))
     try:
         yield
     finally:
-        _listener.reset(token)
+        _listeners.reset(token)
 
 
 def tell(progress: Progress | int) -> None:
-    """Tell the listener, when there is one."""
-    listener = _listener.get()
-    if listener is not None:
+    """Tell whoever listens."""
+    for listener in _listeners.get():
         listener(progress)

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -131,8 +131,9 @@ class FolderStore(Store):
         """Remove what writers that were killed have left aside."""
         now = time.time()
         for path in self._unfinished.iterdir():
-            if now - path.stat().st_mtime > _STALE_SECONDS:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # a writer has just finished it
+                if now - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
 
     def _absent(self, key: str) -> StorageError:
         return StorageError(f"there is no object `{key}`", where=str(self.root), cure="Was it deleted, or the store?")
