@@ -5,9 +5,11 @@ called before `flows.training` is.
 """
 
 import os
+from pathlib import Path
 
 import psutil
 
+from flows.temporary import APPLICATION, TemporaryServer
 from tiltyard.project.environment import Workplace
 
 _QUIET = {
@@ -18,7 +20,8 @@ _QUIET = {
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
 }
 
-_SERVER = "prefect.server.api.server:create_app"
+_temporary: list[TemporaryServer] = []
+"""The one of this process, once it was needed."""
 
 
 def prepare(workplace: Workplace) -> None:
@@ -36,11 +39,36 @@ def prepare(workplace: Workplace) -> None:
     _end_orphans(os.environ["PREFECT_HOME"])
 
 
+def temporary_server(workplace: Workplace) -> TemporaryServer | None:
+    """Prepare, and start a temporary server when no other is known; the same one for all runs of a process.
+
+    Call it before Prefect is imported, and wait for the server before the first run.
+
+    Args:
+        workplace: The folders in force.
+
+    Returns:
+        The server; None when another is known, or a profile of Prefect's may name one.
+    """
+    prepare(workplace)
+    home = Path(os.environ["PREFECT_HOME"])
+    if "PREFECT_API_URL" in os.environ or (home / "profiles.toml").exists():
+        return None
+    if not _temporary or not _temporary[-1].alive:
+        _temporary.append(TemporaryServer(home))
+    return _temporary[-1]
+
+
+def is_temporary(api: str) -> bool:
+    """Whether an address is that of this process's temporary server, which will be gone when anybody looks."""
+    return any(server.api == api for server in _temporary)
+
+
 def _end_orphans(home: str) -> None:
     """End temporary Prefect servers of this home whose run was killed: they do not notice it themselves."""
     for process in psutil.process_iter():
         try:
-            orphan = process.ppid() == 1 and _SERVER in process.cmdline()
+            orphan = process.ppid() == 1 and APPLICATION in process.cmdline()
             if orphan and process.environ().get("PREFECT_HOME") == home:
                 process.terminate()
         except psutil.Error:  # ended meanwhile, or somebody else's

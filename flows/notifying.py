@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 from prefect.settings import PREFECT_API_URL
 
+from flows.local import is_temporary
 from flows.orchestrator import page
 from tiltyard.errors import TiltyardError
 from tiltyard.notification.notice import Notice
@@ -54,4 +55,4 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 def page_of(run: str) -> str:
     """Return the address of a run's page in Prefect's UI; empty when its server is a temporary one."""
     api = PREFECT_API_URL.value()
-    return page(api, f"runs/flow-run/{run}") if api else ""
+    return page(api, f"runs/flow-run/{run}") if api and not is_temporary(api) else ""

@@ -9,6 +9,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.temporary import TemporaryServer
 from tiltyard.errors import OrchestrationError
 from tiltyard.project.environment import Workplace
 
@@ -55,6 +56,24 @@ def connected(api: str) -> Iterator[SyncPrefectClient]:
         what = f"Prefect does not answer ({type(error).__name__})"
         cure = "Look whether the server runs (`tiltyard status`), and whether PREFECT_API_URL is right."
         raise OrchestrationError(what, where=api, cure=cure) from error
+
+
+@contextmanager
+def using(server: TemporaryServer | None) -> Iterator[None]:
+    """Let the runs that start within the block use a temporary server.
+
+    Args:
+        server: The server, waited for first; None for the one that Prefect's own settings name.
+
+    Raises:
+        OrchestrationError: It does not start.
+    """
+    if server is None:
+        yield
+        return
+    server.wait()
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        yield
 
 
 @contextmanager

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL
 
-from flows.local import prepare
+from flows.local import is_temporary, prepare, temporary_server
+from flows.orchestrator import using
+from tiltyard.errors import OrchestrationError
 from tiltyard.project.environment import Workplace
 
 
@@ -53,3 +56,30 @@ def test_server_of_a_killed_run_is_ended_and_no_other(workplace: Workplace, tmp_
     assert ours.wait(10) in {None, -signal.SIGTERM}
     assert other.is_running()
     other.kill()
+
+
+def test_a_temporary_server_answers_and_ends(workplace: Workplace) -> None:
+    server = temporary_server(workplace)
+    assert server is not None
+    assert temporary_server(workplace) is server
+    server.wait()
+    assert is_temporary(server.api)
+    with using(server):
+        assert PREFECT_API_URL.value() == server.api
+    server.stop()
+    assert not server.alive
+    with pytest.raises(OrchestrationError, match="ended at once"):
+        server.wait()
+
+
+@pytest.mark.parametrize("known", ["address", "profile"])
+def test_no_temporary_server_where_another_is_named(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    if known == "address":
+        monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    else:
+        profiles = workplace.home / "prefect" / "profiles.toml"
+        profiles.parent.mkdir(parents=True)
+        profiles.touch()
+    assert temporary_server(workplace) is None

@@ -31,14 +31,15 @@ def predict(
 
     _, workplace = find_project(project)
 
-    from flows.local import prepare
+    from flows.local import temporary_server
 
-    prepare(workplace)
+    server = temporary_server(workplace)
 
     from flows import scoring
+    from flows.orchestrator import using
     from tiltyard.steps.progress import listening
 
-    with progress_bar("reading", hidden=json) as bar, listening(bar):
+    with progress_bar("reading", hidden=json) as bar, listening(bar), using(server):
         outcome = scoring.score(workplace.project_file, table, output, version=version, chunk_rows=chunk_rows)
     if json:
         write_json(outcome.model_dump(mode="json"))

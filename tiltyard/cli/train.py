@@ -51,20 +51,20 @@ def train(
       tiltyard train --dry-run --mode non_inferiority
       tiltyard train --as-of 2026-09-30
     """
-    from flows.local import prepare
+    from flows.local import temporary_server
     from tiltyard.cli.opening import find_project
     from tiltyard.cli.output import write_json
     from tiltyard.cli.tables import progress_bar
 
     found, workplace = find_project(project)
-    prepare(workplace)
+    server = temporary_server(workplace)
 
     from flows import training
-    from flows.orchestrator import tagged
+    from flows.orchestrator import tagged, using
     from tiltyard.data.as_of import read_as_of
     from tiltyard.steps.progress import listening
 
-    with progress_bar("reading and checking", hidden=json) as bar, listening(bar), tagged(found.name):
+    with progress_bar("reading and checking", hidden=json) as bar, listening(bar), using(server), tagged(found.name):
         outcome = training.train(
             workplace.project_file,
             reason=reason,
