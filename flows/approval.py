@@ -61,8 +61,8 @@ class Decision(RunInput):
     decision: Literal["approve", "reject"] = Field(
         title="Decision", description="Approve: the version becomes champion. Reject: the champion stays."
     )
-    reason: str = Field(title="Reason", description="Why, for the ledger.", min_length=1)
-    who: str = Field(title="Who decides", description="Your name, for the ledger.", min_length=1)
+    reason: str = Field(title="Reason", description="Why, for the ledger.", pattern=r"\S")
+    who: str = Field(title="Who decides", description="Your name, for the ledger.", pattern=r"\S")
 
 
 def resumed(project: Path) -> TrainingOutcome | None:

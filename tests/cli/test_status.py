@@ -39,6 +39,15 @@ def test_champion_and_verdicts_come_from_the_ledger(tiltyard: Tiltyard, project:
     assert "by grace: by hand in MLflow" in said
 
 
+def test_a_champion_that_was_taken_away_is_missed(tiltyard: Tiltyard, project: Path) -> None:
+    ledger = find_ledger(project)
+    ledger.append("promoted", actor="ada", version=1)
+    ledger.append("set_by_hand", actor="by hand", version=None, replaces=1, reason="the alias was taken away in MLflow")
+    said = " ".join(tiltyard("status").out.split())
+    assert "none: the alias was taken away in MLflow" in said
+    assert "makes one champion again" in said
+
+
 def test_what_a_stack_tells_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     stack = Addresses(prefect="http://p/api", mlflow="http://m", server="http://s", supervisor=1, started=0.0)
     parts = (

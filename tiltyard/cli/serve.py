@@ -28,4 +28,6 @@ def serve(
 
     found = find_projects(project or ())
     gates = {project.name: project.gates for project, _ in found}
-    server.serve(gates, found[0][1], host=host, port=port, workers=workers, poll_seconds=poll_seconds)
+    files = {project.name: workplace.project_file for project, workplace in found}
+    workplace = found[0][1]
+    server.serve(gates, workplace, files=files, host=host, port=port, workers=workers, poll_seconds=poll_seconds)

@@ -14,6 +14,7 @@ from tiltyard.project.addresses import Addresses, read_addresses
 from tiltyard.project.environment import Workplace
 from tiltyard.project.section import Section
 from tiltyard.registry.approvals import Approval, waiting
+from tiltyard.registry.history import MOVES
 from tiltyard.registry.ledger import Ledger
 from tiltyard.stack.health import Health, fetch, health
 
@@ -81,6 +82,7 @@ class ProjectStanding(Section):
         name: Its name; its file's path when that cannot be read.
         file: Its project file.
         champion: The champion by the ledger; None when there is none.
+        vacant: Why there is none any more; None while there is one, or never was.
         served: What the model server answers with: version, since, refused; None when none answers.
         verdicts: The last verdicts, newest first.
         approvals: What waits for a person's decision, oldest first.
@@ -93,6 +95,7 @@ class ProjectStanding(Section):
     name: str
     file: str
     champion: Reign | None = None
+    vacant: str | None = None
     served: dict[str, Any] | None = None
     verdicts: tuple[Judgement, ...] = ()
     approvals: tuple[Approval, ...] = ()
@@ -157,7 +160,12 @@ def _project(path: Path, stack: Addresses | None, *, strict: bool) -> ProjectSta
 def _ask_ledger(_: str, workplace: Workplace, __: Addresses | None) -> dict[str, Any]:
     """Ask who is champion, what was judged, and what waits."""
     ledger = find_ledger(workplace.project_file)
-    return {"champion": _reign(ledger), "verdicts": _verdicts(ledger), "approvals": waiting(ledger)}
+    return {
+        "champion": _reign(ledger),
+        "vacant": _vacancy(ledger),
+        "verdicts": _verdicts(ledger),
+        "approvals": waiting(ledger),
+    }
 
 
 def _reign(ledger: Ledger) -> Reign | None:
@@ -166,6 +174,14 @@ def _reign(ledger: Ledger) -> Reign | None:
         return None
     since = state.since
     return Reign(version=state.champion, since=since.time, by=since.actor, reason=since.reason or since.kind)
+
+
+def _vacancy(ledger: Ledger) -> str | None:
+    """Say why a project that had a champion has none."""
+    losses = [entry for entry in ledger.entries() if entry.kind in {*MOVES, "deleted"}]
+    if ledger.state().champion is not None or not losses:
+        return None
+    return f"{losses[-1].reason} ({losses[-1].time:%Y-%m-%d %H:%M} UTC)"
 
 
 def _verdicts(ledger: Ledger) -> tuple[Judgement, ...]:

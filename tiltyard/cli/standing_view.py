@@ -79,6 +79,9 @@ def _project(project: ProjectStanding, *, served: bool) -> RenderableType:
 
 def _champion(project: ProjectStanding) -> Text:
     reign = project.champion
+    if reign is None and project.vacant is not None:
+        cure = "`tiltyard promote VERSION --reason …` or `tiltyard rollback` makes one champion again"
+        return Text(f"none: {project.vacant}; {cure}", "yellow")
     if reign is None:
         return Text("none yet; `tiltyard train` makes the first")
     return Text(f"version {reign.version} since {_time(reign.since)}, by {reign.by}: {_short(reign.reason)}")

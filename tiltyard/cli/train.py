@@ -112,6 +112,10 @@ def _champion(outcome: "TrainingOutcome") -> str:
     if outcome.promoted:
         before = f", after version {outcome.champion_before}" if outcome.champion_before is not None else ""
         return f"Version {outcome.version} is the champion{before}."
+    if outcome.approval is not None:
+        number = outcome.version
+        waits = f"Waits for a person's decision: `tiltyard approve {number}` or `tiltyard reject {number}`."
+        return waits if outcome.approval == "waiting" else f"Not promoted: the question about it is {outcome.approval}."
     if outcome.verdict.outcome == "promote":
         return f"Held back as asked; `tiltyard promote {outcome.version}` makes it champion."
     if outcome.champion_before is not None:

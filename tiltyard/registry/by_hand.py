@@ -103,7 +103,8 @@ def decide(sight: Sight) -> Decision:
 
 def _decide_move(sight: Sight) -> Decision:
     """Decide what becomes of an alias that a hand has moved."""
-    moved = "the alias was moved in MLflow, not by a promotion"
+    way = "taken away" if sight.alias is None else "moved"
+    moved = f"the alias was {way} in MLflow, not by a promotion"
     if sight.by_hand == "allow":
         return Decision(kind="record", reason=moved)
     policy = "the project's `gates.by_hand` is `require_gate`"

@@ -37,10 +37,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _log = logging.getLogger(__name__)
 
 
-def serve(
+def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
     gates: Mapping[str, GatesSection],
     workplace: Workplace,
     *,
+    files: Mapping[str, Path] | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     workers: int = 1,
@@ -53,6 +54,7 @@ def serve(
         gates: Registered models, each with what its project says about moves by hand; each is answered for as soon as
             it has a champion.
         workplace: Addresses of registry and store, and the home that holds plan and cache.
+        files: Project files by model; a change of what they say about moves by hand is followed.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.
         workers: Processes that answer.
@@ -79,6 +81,7 @@ def serve(
         )
         sidecar = SidecarSettings(
             gates=dict(gates),
+            files=dict(files or {}),
             plan=plan,
             cache=folder / "bundles",
             project_file=workplace.project_file,

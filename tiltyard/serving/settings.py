@@ -54,6 +54,7 @@ class SidecarSettings(Section):
 
     Attributes:
         gates: Models whose champions it fetches, with what their projects say about moves by hand.
+        files: Their project files, which are read again when they change.
         plan: Path of the plan file, which it alone writes.
         cache: Folder of the fetched bundles.
         project_file: Project file, from which the registry's and the store's default addresses follow.
@@ -64,6 +65,7 @@ class SidecarSettings(Section):
     """
 
     gates: dict[str, GatesSection]
+    files: dict[str, Annotated[Path, Field(strict=False)]] = Field(default_factory=dict)
     plan: Annotated[Path, Field(strict=False)]
     cache: Annotated[Path, Field(strict=False)]
     project_file: Annotated[Path, Field(strict=False)]

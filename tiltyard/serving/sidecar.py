@@ -24,6 +24,7 @@ from tiltyard.serving.cache import BundleCache, holds
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.checking import UndecidedError, new_demands, verify
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
+from tiltyard.serving.policies import Policies
 from tiltyard.serving.processes import orphaned, start_log
 from tiltyard.serving.settings import SidecarSettings
 
@@ -52,6 +53,7 @@ class Sidecar:
         self._champions = champions
         self._clock = clock
         self._cache = BundleCache(settings.cache)
+        self._policies = Policies(settings.gates, settings.files)
         self._settled: dict[str, Glance] = {}
         self._confirmed: dict[str, ModelRef] = {}
         self._ahead: dict[str, ModelRef] = {}
@@ -80,7 +82,7 @@ class Sidecar:
         glance = self._champions.glance(name)
         if glance == self._settled.get(name) and self._stands(name, glance):
             return True
-        if self._settings.gates[name].by_hand == "require_gate" and not self._tried(name, self._settle):
+        if self._policies.of(name).by_hand == "require_gate" and not self._tried(name, self._settle):
             return False
         steps = (self._follow_champion, self._settle, self._take_copies, self._look_ahead)
         done = [self._tried(name, step) for step in steps]
@@ -109,7 +111,7 @@ class Sidecar:
 
     def _settle(self, name: str) -> bool:
         """Have the ledger told of moves by hand, or have them put back; whether alias and ledger agree."""
-        settled = self._champions.settle(name, self._settings.gates[name])
+        settled = self._champions.settle(name, self._policies.of(name))
         for sentence in settled.done:
             _log.warning("`%s`: %s", name, sentence)
         return settled.state is not None
@@ -136,7 +138,7 @@ class Sidecar:
     def _take_copies(self, name: str) -> bool:
         """Look at what *Promote model* copied in, before anybody asks for it; promote it where the project says so."""
         noted = self._champions.note_copies(name)
-        waiting = self._champions.waiting_copy(name) if self._settings.gates[name].copied == "gate" else None
+        waiting = self._champions.waiting_copy(name) if self._policies.of(name).copied == "gate" else None
         for ref in noted if waiting is None or waiting in noted else (*noted, waiting):
             try:
                 self._check(ref, *self._fetch(ref))
@@ -144,7 +146,7 @@ class Sidecar:
                 self._champions.report_refusal(ref, error.what)
                 waiting = None if ref == waiting else waiting
         if waiting is not None:
-            _log.info("`%s`: %s", name, self._champions.promote_copy(waiting, self._settings.gates[name]))
+            _log.info("`%s`: %s", name, self._champions.promote_copy(waiting, self._policies.of(name)))
         return waiting is None
 
     def _look_ahead(self, name: str) -> bool:
