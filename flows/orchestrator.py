@@ -22,6 +22,8 @@ POOL = "tiltyard"
 PROCESS = "process"
 """Type of a work pool whose workers start a process for each run; what `deploy` makes when there is no pool."""
 
+_UNREACHED = "Failed to reach API"
+
 
 def api_of(workplace: Workplace) -> str:
     """Return the address of Prefect's API in force.
@@ -47,15 +49,8 @@ def connected(api: str) -> Iterator[SyncPrefectClient]:
     Raises:
         OrchestrationError: It cannot be reached, or refuses.
     """
-    try:
-        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-            yield client
-    except httpx.HTTPStatusError as error:
-        raise OrchestrationError(f"Prefect refuses: {_reason(error)}", where=api, cure=_cure(error)) from error
-    except (httpx.RequestError, PrefectException) as error:
-        what = f"Prefect does not answer ({type(error).__name__})"
-        cure = "Look whether the server runs (`tiltyard status`), and whether PREFECT_API_URL is right."
-        raise OrchestrationError(what, where=api, cure=cure) from error
+    with _explained(api), temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        yield client
 
 
 @contextmanager
@@ -66,13 +61,14 @@ def using(server: TemporaryServer | None) -> Iterator[None]:
         server: The server, waited for first; None for the one that Prefect's own settings name.
 
     Raises:
-        OrchestrationError: It does not start.
+        OrchestrationError: It does not start, or the one named does not answer.
     """
     if server is None:
-        yield
+        with _explained(PREFECT_API_URL.value() or ""):
+            yield
         return
     server.wait()
-    with temporary_settings({PREFECT_API_URL: server.api}):
+    with _explained(server.api), temporary_settings({PREFECT_API_URL: server.api}):
         yield
 
 
@@ -95,6 +91,26 @@ def page(api: str, path: str) -> str:
         'http://127.0.0.1:4200/v2/runs/flow-run/7'
     """
     return f"{api.rstrip('/').removesuffix('/api')}/v2/{path}"
+
+
+@contextmanager
+def _explained(api: str) -> Iterator[None]:
+    """Say in a sentence that a Prefect server cannot be reached, or refuses."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise OrchestrationError(f"Prefect refuses: {_reason(error)}", where=api, cure=_cure(error)) from error
+    except (httpx.RequestError, PrefectException) as error:
+        raise _unanswered(api, type(error).__name__) from error
+    except RuntimeError as error:  # of Prefect's look at the server's version, before a run begins
+        if not str(error).startswith(_UNREACHED):
+            raise
+        raise _unanswered(api, "it cannot be reached") from error
+
+
+def _unanswered(api: str, reason: str) -> OrchestrationError:
+    cure = "Look whether the server runs (`tiltyard status`), and whether PREFECT_API_URL is right."
+    return OrchestrationError(f"Prefect does not answer ({reason})", where=api, cure=cure)
 
 
 def _reason(error: httpx.HTTPStatusError) -> str:

@@ -142,9 +142,13 @@ def retry(api: str, run: UUID) -> Run:
 
 
 def ended_badly(runs: Sequence[Run]) -> Run | None:
-    """Return the newest of some runs that failed or crashed; None when none did."""
-    bad = {"Failed", "Crashed", "TimedOut"}
-    return next((run for run in runs if run.state in bad), None)
+    """Return the newest of some runs that failed or crashed, before others one that Prefect can start again.
+
+    Returns:
+        None when none ended so.
+    """
+    bad = [run for run in runs if run.state in {"Failed", "Crashed", "TimedOut"}]
+    return next((run for run in bad if run.deployed), bad[0] if bad else None)
 
 
 def _again() -> State[None]:

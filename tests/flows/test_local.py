@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from prefect.settings import PREFECT_API_URL
+from prefect.context import SyncClientContext
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.local import is_temporary, prepare, temporary_server
 from flows.orchestrator import using
+from tests.conftest import free_port
 from tiltyard.errors import OrchestrationError
 from tiltyard.project.environment import Workplace
 
@@ -83,3 +85,15 @@ def test_no_temporary_server_where_another_is_named(
         profiles.parent.mkdir(parents=True)
         profiles.touch()
     assert temporary_server(workplace) is None
+
+
+def test_a_server_that_is_away_is_explained(on_prefect_server: str) -> None:
+    away = f"http://127.0.0.1:{free_port()}/api"
+    with (
+        temporary_settings({PREFECT_API_URL: away}),
+        pytest.raises(OrchestrationError, match="does not answer") as raised,
+        using(None),
+        SyncClientContext(),
+    ):
+        pass
+    assert raised.value.where == away != on_prefect_server

@@ -87,6 +87,17 @@ def test_a_run_of_the_command_line_is_started_there(on_prefect_server: str) -> N
         runs.retry(on_prefect_server, lost.id)
 
 
+def test_what_prefect_cannot_start_again_is_not_resumed_before_what_it_can(
+    client: SyncPrefectClient, on_prefect_server: str
+) -> None:
+    run = begin(client)
+    client.set_flow_run_state(run, Crashed())
+    older = runs.find(on_prefect_server, run)
+    newer = older.model_copy(update={"id": uuid4(), "deployed": False})
+    assert runs.ended_badly((newer, older)) == older
+    assert runs.ended_badly((newer,)) == newer
+
+
 def test_the_command_resumes_the_last_that_crashed(
     client: SyncPrefectClient, write_project: WriteProject, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,5 +123,7 @@ def _lineage(registry: Registry, info: VersionInfo) -> tuple[list[ModelRef], str
 
 def _told(ref: ModelRef, word: Entry) -> str:
     """Say what a ledger's entry says."""
+    if word.kind == "approval_wanted":
+        return f"{ref} waits for a person's decision since {word.time:%Y-%m-%d %H:%M} UTC"
     what = f"judged `{word.evidence.get('verdict')}`" if word.kind == "judged" else word.kind.replace("_", " ")
     return f"{ref} was {what} on {word.time:%Y-%m-%d %H:%M} UTC by {word.actor}"
