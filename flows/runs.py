@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy, FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
@@ -21,6 +23,7 @@ from tiltyard.errors import ConflictError, UsageError
 from tiltyard.project.section import Section
 
 _ENDED_BADLY = (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)
+_UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _AHEAD = [StateType.SCHEDULED]
 _BEGUN = [kind for kind in StateType if kind is not StateType.SCHEDULED]
 
@@ -133,12 +136,29 @@ def retry(api: str, run: UUID) -> Run:
         if state is None or state.type not in _ENDED_BADLY:
             cure = _cure(final=state is not None and state.is_final())
             raise ConflictError(f"`{found.name}` is {found.state}", where=found.url, cure=cure)
+        _refuse_a_second(client, api, found)
         result = client.set_flow_run_state(run, _again())
         if result.state is None or result.state.type != StateType.SCHEDULED:
             reason = getattr(result.details, "reason", None) or result.status
             what = f"Prefect does not start `{found.name}` again: {reason}"
             raise ConflictError(what, where=found.url, cure="Look at the run in Prefect's UI.")
     return find(api, run)
+
+
+def _refuse_a_second(client: SyncPrefectClient, api: str, wanted: Run) -> None:
+    """Refuse to start a run again that Prefect would cancel at once, because another one has the only place."""
+    deployment = client.read_deployment_by_name(f"{wanted.flow}/{wanted.project}")
+    limit = deployment.concurrency_options
+    if limit is None or limit.collision_strategy != ConcurrencyLimitStrategy.CANCEL_NEW:
+        return
+    others = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY)),
+    )
+    for other in client.read_flow_runs(flow_run_filter=others, limit=1):
+        what = f"`{wanted.name}` cannot go on now: `{other.name}` is under way, and one runs at a time"
+        where = page(api, f"runs/flow-run/{other.id}")
+        raise ConflictError(what, where=where, cure="Wait for its end, and resume again.")
 
 
 def ended_badly(runs: Sequence[Run]) -> Run | None:

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.states import Pending, Running
+from prefect.states import Completed, Failed, Pending, Running
 
 from flows import automations, runs
 from flows.deployments import deploy
 from tests.flows.conftest import WriteProject
 from tests.flows.yard import TRAIN, Yard, until
+from tiltyard.errors import ConflictError
 
 
 @pytest.fixture
@@ -59,3 +60,18 @@ def test_a_run_that_falls_silent_is_crashed_and_can_be_resumed(yard: Yard, monke
     assert runs.ended_badly(runs.recent(yard.api, "churn")) == found
     assert runs.retry(yard.api, lost).state == "AwaitingRetry"
     assert take(yard, lost) == "Pending"
+
+
+def test_a_run_is_not_resumed_into_its_refusal(yard: Yard) -> None:
+    begun = yard.start(reason="fails once")
+    take(yard, begun)
+    yard.client.set_flow_run_state(begun, Running())
+    yard.client.set_flow_run_state(begun, Failed())
+    other = yard.start(reason="takes the place meanwhile")
+    assert take(yard, other) == "Pending"
+    with pytest.raises(ConflictError, match="one runs at a time"):
+        runs.retry(yard.api, begun)
+    assert yard.state(begun) == "Failed"
+    yard.client.set_flow_run_state(other, Completed(), force=True)
+    assert runs.retry(yard.api, begun).state == "AwaitingRetry"
+    assert take(yard, begun) == "Pending"

@@ -11,7 +11,7 @@ from tiltyard.data.contract import Contract
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.registry.client import connect
 from tiltyard.registry.ledger import Ledger
-from tiltyard.registry.records import BUNDLE_DIGEST
+from tiltyard.registry.records import BUNDLE_DIGEST, Scalar
 from tiltyard.storage.folder import FolderStore
 
 MODEL = "demand"
@@ -65,13 +65,14 @@ class Registered:
         """Move the alias by hand, as the MLflow UI does."""
         self.client.set_registered_model_alias(self.name, "champion", str(version))
 
-    def judge(self, version: int, verdict: str = "promote") -> int:
-        """Write into the ledger what a training run does, and return the version."""
+    def judge(self, version: int, verdict: str = "promote", *, champion: int | None = None) -> int:
+        """Write into the ledger what a training run does that compared it with a champion, and return the version."""
         ledger = Ledger(FolderStore(Path(self.workplace.store)), self.name)
         ledger.append(
             "registered", actor="ada", version=version, evidence={"bundle": self.tags(version)[BUNDLE_DIGEST]}
         )
-        ledger.append("judged", actor="ada", version=version, evidence={"verdict": verdict})
+        evidence: dict[str, Scalar] = {"verdict": verdict, "champion": champion}
+        ledger.append("judged", actor="ada", version=version, evidence=evidence)
         return version
 
     def copy_to(self, other: "Registered", version: int) -> int:

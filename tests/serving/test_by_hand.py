@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,8 +17,10 @@ from tiltyard.errors import RegistryError
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry.by_hand import PUT_BACK
 from tiltyard.registry.client import connect
+from tiltyard.registry.copies import WAITS
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.promotion import promote
+from tiltyard.registry.records import BUNDLE_DIGEST
 from tiltyard.registry.refusals import SERVING_REFUSED
 from tiltyard.serving import checking
 from tiltyard.serving.champions import Champions
@@ -246,17 +249,32 @@ def test_a_copy_is_noted_and_waits_for_the_alias(bench: Bench, registered: Regis
     assert bench.look().models[MODEL].version == copy
 
 
-def test_a_copy_that_passed_at_its_source_is_promoted_where_the_gate_decides(
+def test_a_copy_that_beat_this_champion_at_its_source_is_promoted_where_the_gate_decides(
     registered: Registered, dev: Registered
 ) -> None:
     bench = begun(Bench(registered, COPIES), registered)
-    dev.copy_to(registered, dev.judge(dev.add(), "keep"))
+    same = dev.judge(dev.add(digest=registered.tags(1)[BUNDLE_DIGEST]))
+    dev.copy_to(registered, dev.judge(dev.add(), "keep", champion=same))
     bench.look()
     assert registered.alias() == 1
-    copy = dev.copy_to(registered, dev.judge(dev.add()))
+    copy = dev.copy_to(registered, dev.judge(dev.add(), champion=same))
     bench.look()
     assert (registered.alias(), bench.look().models[MODEL].version) == (copy, copy)
     assert bench.kinds[-3:] == ["copied", "promoting", "promoted"]
+
+
+@pytest.mark.parametrize("approval", ["none", "required"])
+def test_a_copy_that_beat_nobody_here_or_wants_a_person_waits_for_the_alias(
+    registered: Registered, dev: Registered, approval: Literal["none", "required"]
+) -> None:
+    bench = begun(Bench(registered, GatesSection(copied="gate", approval=approval)), registered)
+    rival = dev.judge(dev.add(digest=registered.tags(1)[BUNDLE_DIGEST])) if approval == "required" else None
+    copy = dev.copy_to(registered, dev.judge(dev.add(), champion=rival))
+    bench.look()
+    assert (registered.alias(), bench.look().models[MODEL].version) == (1, 1)
+    assert "give it the alias" in registered.tags(copy)[WAITS]
+    registered.promote(copy)
+    assert bench.look().models[MODEL].version == copy
 
 
 @pytest.mark.parametrize("kind", ["broken", "of another schema"])

@@ -1,6 +1,7 @@
 """Versions that MLflow's *Promote model* copied in: noted in the ledger with the evidence of their source."""
 
 from tiltyard.errors import ConflictError
+from tiltyard.project.gates import GatesSection
 from tiltyard.registry.by_hand import BY_HAND
 from tiltyard.registry.client import Registry
 from tiltyard.registry.entry import Entry
@@ -13,6 +14,12 @@ from tiltyard.registry.records import Scalar, VersionInfo
 
 PASSED = "passed"
 """Evidence of a copy: whether the gate passed it where it comes from."""
+
+RIVAL = "rival"
+"""Evidence of a copy: digest of the bundle of the champion that it was judged against there."""
+
+WAITS = "tiltyard.copy_waits"
+"""Tag of a copy: why it waits for the alias although the gate passed it at its source."""
 
 
 def note_copies(ledger: Ledger, registry: Registry) -> tuple[Entry, ...]:
@@ -53,6 +60,21 @@ def waiting_copy(entries: tuple[Entry, ...]) -> Entry | None:
     return None
 
 
+def obstacle(copy: Entry, gates: GatesSection, champion: str) -> str | None:
+    """Say why a copy that the gate passed at its source does not become champion by itself; None when it does.
+
+    Args:
+        copy: The ledger's entry about it.
+        gates: What the project says.
+        champion: Digest of the champion's bundle; empty when there is no champion.
+    """
+    if gates.approval == "required":
+        return "the project wants a person's word: give it the alias to approve it"
+    if champion and copy.evidence.get(RIVAL) != champion:
+        return "at its source it met another model than the champion here: give it the alias to prefer it"
+    return None
+
+
 def _is_newer(copy: Entry, entries: tuple[Entry, ...]) -> bool:
     """Whether a copy was made after the latest move of the alias that was noted before it."""
     moves = [entry.time for entry in entries[: copy.sequence] if entry.kind in MOVES]
@@ -67,7 +89,7 @@ def _note(ledger: Ledger, registry: Registry, info: VersionInfo) -> Entry | None
         return None
     proof = find_proof(ledger, registry, info)
     evidence: dict[str, Scalar] = {**identity(info), "source": str(source_of(info)), PASSED: proof.passed}
-    evidence["mlflow_run"] = info.run
+    evidence |= {RIVAL: proof.rival, "mlflow_run": info.run}
     try:
         return ledger.append(
             "copied",

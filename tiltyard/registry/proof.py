@@ -5,7 +5,7 @@ named when the version is registered, and the model server serves no bundle whos
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tiltyard.errors import AbsentError
 from tiltyard.project.section import Section
@@ -32,11 +32,14 @@ class Proof(Section):
         passed: Whether the gate, or a person on the record, has passed it.
         sentence: By what, or why not.
         bundle: Digest of its bundle by its own tag or its source's; empty when neither tells.
+        rival: Digest of the bundle of the champion that it was judged against; empty when there was none, or no ledger
+            tells.
     """
 
     passed: bool
     sentence: str
     bundle: str = ""
+    rival: str = ""
 
 
 def source_of(info: VersionInfo) -> ModelRef | None:
@@ -89,9 +92,10 @@ def find_proof(ledger: Ledger, registry: Registry, info: VersionInfo) -> Proof:
         return Proof(passed=False, sentence=sentence)
     against = ""
     for ref in chain:
-        word = last_word(ledger.of(ref.name).entries(), ref.version, bundle)
+        entries = ledger.of(ref.name).entries()
+        word = last_word(entries, ref.version, bundle)
         if word is not None and speaks_for(word):
-            return Proof(passed=True, sentence=_told(ref, word), bundle=bundle)
+            return Proof(passed=True, sentence=_told(ref, word), bundle=bundle, rival=_rival(entries, word))
         against = against or (_told(ref, word) if word else "")
     sentence = against or "no ledger says that the gate has passed its bundle"
     return Proof(passed=False, sentence=sentence, bundle=bundle)
@@ -119,6 +123,15 @@ def _lineage(registry: Registry, info: VersionInfo) -> tuple[list[ModelRef], str
         bundle = bundle or found.tags.get(BUNDLE_DIGEST, "")
         source = source_of(found)
     return chain, bundle
+
+
+def _rival(entries: Sequence[Entry], word: Entry) -> str:
+    """Return the digest of the bundle of the champion that a version was judged against."""
+    before = entries[: word.sequence]
+    judged = [entry for entry in before if (entry.kind, entry.version) == ("judged", word.version)]
+    champion = judged[-1].evidence.get("champion") if judged else None
+    named = [entry.evidence.get(BUNDLE) for entry in before if champion is not None and entry.version == champion]
+    return str(next((digest for digest in reversed(named) if digest), ""))
 
 
 def _told(ref: ModelRef, word: Entry) -> str:

@@ -10,7 +10,7 @@ from tiltyard.project.gates import GatesSection
 from tiltyard.registry import models
 from tiltyard.registry.by_hand import POLICY, Settlement, is_by_hand, put_back, replaced_by, settle
 from tiltyard.registry.client import Registry, connect
-from tiltyard.registry.copies import note_copies, waiting_copy
+from tiltyard.registry.copies import WAITS, note_copies, obstacle, waiting_copy
 from tiltyard.registry.history import MADE, MOVES, fold
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.promotion import promote
@@ -115,15 +115,28 @@ class Champions:
         noted = note_copies(self._ledger(name), self._registry)
         return tuple(ModelRef(name=name, version=entry.version) for entry in noted if entry.version is not None)
 
-    def waiting_copy(self, name: str) -> ModelRef | None:
+    def waiting_copy(self, name: str, gates: GatesSection) -> ModelRef | None:
         """Return the copy that is to become champion because the gate passed it at its source.
 
+        One that has to wait for the alias all the same is told why, by a tag.
+
         Raises:
-            RegistryError: The ledger cannot be read.
+            RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        entry = waiting_copy(self._ledger(name).entries())
-        return ModelRef(name=name, version=entry.version) if entry and entry.version is not None else None
+        entry = waiting_copy(self._ledger(name).entries()) if gates.copied == "gate" else None
+        if entry is None or entry.version is None:
+            return None
+        ref = ModelRef(name=name, version=entry.version)
+        reason = obstacle(entry, gates, self._champions_bundle(name))
+        if reason is not None and models.version(self._registry, ref).tags.get(WAITS) != reason:
+            models.set_tags(self._registry, ref, {WAITS: reason})
+        return ref if reason is None else None
+
+    def _champions_bundle(self, name: str) -> str:
+        """Return the digest of the champion's bundle; empty when there is no champion."""
+        champion = models.champion(self._registry, name)
+        return bundle_of(self._registry, models.version(self._registry, champion)) if champion else ""
 
     def promote_copy(self, ref: ModelRef, gates: GatesSection) -> str:
         """Make a copy champion, and return what was done in words.
@@ -135,7 +148,7 @@ class Champions:
         """
         ledger = self._ledger(ref.name)
         entry = waiting_copy(ledger.entries())
-        if entry is None or entry.version != ref.version:
+        if entry is None or entry.version != ref.version or obstacle(entry, gates, self._champions_bundle(ref.name)):
             return f"{ref} is not waiting any more"
         done = promote(
             ledger,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tiltyard.errors import BundleError, ServingError, TiltyardError
 from tiltyard.project.environment import Workplace
+from tiltyard.project.gates import GatesSection
 from tiltyard.registry.ledger import utc_now
 from tiltyard.registry.records import Glance, ModelRef
 from tiltyard.serving.cache import BundleCache, holds
@@ -54,7 +55,7 @@ class Sidecar:
         self._clock = clock
         self._cache = BundleCache(settings.cache)
         self._policies = Policies(settings.gates, settings.files)
-        self._settled: dict[str, Glance] = {}
+        self._settled: dict[str, tuple[Glance, GatesSection]] = {}
         self._confirmed: dict[str, ModelRef] = {}
         self._ahead: dict[str, ModelRef] = {}
         self._said: dict[str, str] = {}
@@ -80,14 +81,15 @@ class Sidecar:
         the version has shown that it can be served.
         """
         glance = self._champions.glance(name)
-        if glance == self._settled.get(name) and self._stands(name, glance):
+        gates = self._policies.of(name)
+        if self._settled.get(name) == (glance, gates) and self._stands(name, glance):
             return True
-        if self._policies.of(name).by_hand == "require_gate" and not self._tried(name, self._settle):
+        if gates.by_hand == "require_gate" and not self._tried(name, self._settle):
             return False
         steps = (self._follow_champion, self._settle, self._take_copies, self._look_ahead)
         done = [self._tried(name, step) for step in steps]
         if all(done):
-            self._settled[name] = glance
+            self._settled[name] = glance, gates
         return all(done)
 
     def _stands(self, name: str, glance: Glance) -> bool:
@@ -138,7 +140,7 @@ class Sidecar:
     def _take_copies(self, name: str) -> bool:
         """Look at what *Promote model* copied in, before anybody asks for it; promote it where the project says so."""
         noted = self._champions.note_copies(name)
-        waiting = self._champions.waiting_copy(name) if self._policies.of(name).copied == "gate" else None
+        waiting = self._champions.waiting_copy(name, self._policies.of(name))
         for ref in noted if waiting is None or waiting in noted else (*noted, waiting):
             try:
                 self._check(ref, *self._fetch(ref))
