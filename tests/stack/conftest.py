@@ -63,12 +63,12 @@ def bring(standins: None, tmp_path: Path) -> Iterator[Bring]:  # noqa: ARG001  #
         wishes: Wishes | None = None,
         *,
         projects: tuple[str, ...] = ("churn.yaml",),
-        then: Callable[[Addresses], None] = lambda _: None,
+        prepare: Callable[[Addresses], None] = lambda _: None,
     ) -> Up:
         home = home or tmp_path
         homes.add(home)
         files = tuple(home / name for name in projects)
-        stack = up(Wanted(home, files, ports=wishes or Wishes()), watch=lambda _: None, then=then)
+        stack = up(Wanted(home, files, ports=wishes or Wishes()), watch=lambda _: None, prepare=prepare)
         eventually(lambda: len(marked(home)) == PROCESSES)
         return stack
 

@@ -54,7 +54,7 @@ def states(addresses: Addresses) -> set[str]:
 def test_a_stack_comes_up_and_goes_down_without_a_trace(bring: Bring, tmp_path: Path) -> None:
     (tmp_path / "how").write_text("stubborn")
     told: list[Addresses] = []
-    stack = bring(then=told.append)
+    stack = bring(prepare=told.append)
     assert told == [stack.addresses] == [read_addresses(tmp_path)]
     assert not stack.already
     assert states(stack.addresses) == {"up"}
@@ -74,7 +74,7 @@ def test_up_and_down_in_a_row_leave_nothing(bring: Bring, tmp_path: Path, rounds
 
 def test_a_second_up_finds_the_first(bring: Bring, tmp_path: Path) -> None:
     first = bring(projects=("churn.yaml", "fraud.yaml"))
-    again = bring(projects=("fraud.yaml",), then=lambda _: pytest.fail("it is up already"))
+    again = bring(projects=("fraud.yaml",), prepare=lambda _: pytest.fail("it is up already"))
     assert (again.already, again.addresses) == (True, first.addresses)
     with pytest.raises(UsageError, match=r"is up for .*churn.yaml.* and not for .*demand.yaml"):
         bring(projects=("demand.yaml",))
@@ -156,7 +156,7 @@ def test_a_failure_or_ctrl_c_after_the_start_takes_everything_down(bring: Bring,
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bring(then=interrupt)
+        bring(prepare=interrupt)
     assert marked(tmp_path) == []
     assert read_addresses(tmp_path) is None
 

@@ -85,7 +85,7 @@ def _bring_up(wanted: "Wanted", *, stay: bool, json: bool) -> None:
 
     with interruptible():
         with starting(hidden=json) as watch:
-            stack = bring_up(wanted, watch=watch, then=lambda addresses: _put_into_force(wanted, addresses))
+            stack = bring_up(wanted, watch=watch, prepare=lambda addresses: _put_into_force(wanted, addresses))
         if json:
             write_json({**stack.addresses.model_dump(mode="json"), "already": stack.already})
             return

@@ -10,6 +10,11 @@ from pydantic import field_validator
 from tiltyard.errors import near_miss
 from tiltyard.project.section import Section
 
+_FIELDS = (
+    "minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7), such as `0 3 * * 1` for "
+    "Mondays at 3:00"
+)
+
 
 class ScheduleSection(Section):
     """When training runs start by themselves; `tiltyard deploy` and `tiltyard up` put it into force."""
@@ -28,13 +33,15 @@ class ScheduleSection(Section):
             return None
         fields = len(cron.split())
         if fields != 5:
-            raise ValueError(f"`{cron}` has {fields} fields and cron has five, such as `0 3 * * 1` (Mondays at 3:00)")
+            counted = f"{fields} field" if fields == 1 else f"{fields} fields"
+            raise ValueError(f"`schedule.cron: {cron}` has {counted}, and cron five: {_FIELDS}")
         try:
             next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
         except CronSimError as error:
-            raise ValueError(f"`{cron}` is not a cron schedule ({error})") from None
+            said = str(error)[:1].lower() + str(error)[1:]
+            raise ValueError(f"`schedule.cron: {cron}` is not a cron schedule ({said}); it has {_FIELDS}") from None
         except StopIteration:
-            raise ValueError(f"`{cron}` is never due") from None
+            raise ValueError(f"`schedule.cron: {cron}` is never due") from None
         return cron
 
     @field_validator("timezone")
@@ -44,5 +51,5 @@ class ScheduleSection(Section):
         if timezone not in known:
             near = near_miss(timezone, known)
             hint = f"Did you mean `{near}`?" if near else "Take an IANA name such as `Europe/Berlin`."
-            raise ValueError(f"`{timezone}` is not a time zone. {hint}")
+            raise ValueError(f"`schedule.timezone: {timezone}` is not a time zone. {hint}")
         return timezone

@@ -66,15 +66,16 @@ class Up:
     cleared: int = 0
 
 
-def up(wanted: Wanted, *, watch: Watcher, then: Callable[[Addresses], None]) -> Up:
+def up(wanted: Wanted, *, watch: Watcher, prepare: Callable[[Addresses], None]) -> Up:
     """Start a stack and wait until every part answers; one that is up already stays as it is.
 
-    All or nothing: where a part does not start, or `then` fails, nothing stays behind.
+    All or nothing: where a part does not start, or `prepare` fails, nothing stays behind.
 
     Args:
         wanted: What is to be brought up.
         watch: Told again and again how the parts are.
-        then: Called once when all of them answer, and before anybody else is told that the stack is up.
+        prepare: Called once when Prefect and MLflow answer, and before the other parts start: what a worker finds there
+            is by then as it should be.
 
     Raises:
         UsageError: A chosen port is taken, or the stack is up for other projects.
@@ -89,8 +90,7 @@ def up(wanted: Wanted, *, watch: Watcher, then: Callable[[Addresses], None]) -> 
         with claim(wanted.ports, wanted.host) as chosen:
             layout = Layout(wanted.home, wanted.projects, wanted.host, chosen)
             try:
-                addresses = _start(layout, watch)
-                then(addresses)
+                addresses = _start(layout, watch, prepare)
             except BaseException:  # Ctrl-C as well
                 _clear(wanted.home)
                 raise
@@ -117,7 +117,7 @@ def down(home: Path) -> bool:
         return there
 
 
-def _start(layout: Layout, watch: Watcher) -> Addresses:
+def _start(layout: Layout, watch: Watcher, prepare: Callable[[Addresses], None]) -> Addresses:
     """Start the parts, the servers first, and announce them when all answer."""
     with _explained(layout.home):
         keys = keys_of(layout.home / STACK)
@@ -132,6 +132,7 @@ def _start(layout: Layout, watch: Watcher) -> Addresses:
     )
     deadline = time.monotonic() + START_SECONDS
     _wait(layout, addresses, SERVERS, watch, deadline)
+    prepare(addresses)
     for name in PARTS:
         if name not in SERVERS:
             supervisor.start_part(process, name)
