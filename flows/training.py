@@ -101,7 +101,9 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
     ):
         run = identify(assignment, kept_for(data.ingest, assignment, this)(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
-        return earlier or _carry_out(run, promote=wanted, dry_run=dry_run)
+        if earlier is not None and registering.is_there(run):
+            return earlier
+        return _carry_out(run, promote=wanted, dry_run=dry_run)
 
 
 def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOutcome:
@@ -126,10 +128,10 @@ def _carry_out(run: TrainingRun, *, promote: bool, dry_run: bool) -> TrainingOut
         )
         artifacts.show_verdict(run, None, evaluation, verdict, documented)
         return outcome_of(run, None, evaluation, verdict, card=documented.card, promoted=False)
-    registered = kept(registering.register, run)(
+    registered = registering.register(
         run, parts=parts, result=result, fitted=fitted, scorecard=evaluation.challenger, bundle=bundle
     )
-    documented = kept(registering.document, run)(
+    documented = registering.document(
         run, fitted=fitted, parts=parts, registered=registered, evaluation=evaluation, verdict=verdict
     )
     artifacts.show_verdict(run, registered, evaluation, verdict, documented)

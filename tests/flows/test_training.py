@@ -94,6 +94,18 @@ def test_killed_after_a_step_it_completes_once(
     assert kinds(open_place(file)) == ["registered", "judged", "promoting", "promoted"] * 2
 
 
+def test_after_the_model_was_deleted_the_same_run_registers_it_anew(write_project: WriteProject) -> None:
+    file = write_project("tree")
+    train(file)
+    place = open_place(file)
+    place.registry.client.delete_registered_model("churn")
+    outcome = train(file)
+    assert (outcome.version, outcome.promoted, outcome.repeated, champion(place)) == (1, True, False, 1)
+    made = ["registered", "judged", "promoting", "promoted"]
+    assert kinds(place) == [*made, "deleted", *made]
+    assert train(file).repeated
+
+
 def test_broken_contract_stops_before_anything_is_registered(write_project: WriteProject, tmp_path: Path) -> None:
     file = write_project("tree")
     table = (tmp_path / "data.csv").read_text().replace("basic", "", 3)

@@ -16,7 +16,7 @@ from tiltyard.project.section import Section
 from tiltyard.registry.entry import Kind
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import ChildRun, ModelRef, Scalar, TrackedRun
-from tiltyard.registry.registration import Submission, register_version
+from tiltyard.registry.registration import Submission, find_version, register_version
 from tiltyard.registry.requirements import git_tags
 from tiltyard.registry.signature import DatasetFacts
 from tiltyard.registry.tracking import RunContent, log_run
@@ -97,16 +97,30 @@ def register(
     return Registered(ref=ref, tracked=tracked)
 
 
+def is_there(run: TrainingRun) -> bool:
+    """Whether the version that the same run made before is still in the registry.
+
+    Raises:
+        RegistryError: MLflow cannot be reached or refuses.
+    """
+    place = Place(run.project, run.workplace)
+    return find_version(place.registry, run.project.name, run.key) is not None
+
+
 def note_once(run: TrainingRun, kind: Kind, ref: ModelRef, *, reason: str, evidence: Mapping[str, Scalar]) -> None:
     """Append an entry to the ledger, unless it is there already from before an interruption.
+
+    What was written before the version was deleted is about another one of the same number.
 
     Raises:
         StorageError: The ledger cannot be reached.
     """
     ledger: Ledger = Place(run.project, run.workplace).ledger
+    entries = ledger.entries()
+    lost = [entry.sequence for entry in entries if entry.kind == "deleted" and entry.version in {None, ref.version}]
     noted = any(
         entry.kind == kind and entry.version == ref.version and dict(entry.evidence) == dict(evidence)
-        for entry in ledger.entries()
+        for entry in entries[lost[-1] if lost else 0 :]
     )
     if not noted:
         actor = run.workplace.actor
