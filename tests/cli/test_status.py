@@ -11,6 +11,7 @@ from tiltyard.cli.opening import find_ledger
 from tiltyard.cli.standing import ProjectStanding, Reign, RunLine, Standing
 from tiltyard.cli.standing_view import show
 from tiltyard.project.addresses import Addresses
+from tiltyard.registry.approvals import ask
 from tiltyard.stack.health import Health
 
 MONDAY = datetime(2026, 11, 16, 3, tzinfo=UTC)
@@ -45,7 +46,22 @@ def test_a_champion_that_was_taken_away_is_missed(tiltyard: Tiltyard, project: P
     ledger.append("set_by_hand", actor="by hand", version=None, replaces=1, reason="the alias was taken away in MLflow")
     said = " ".join(tiltyard("status").out.split())
     assert "none: the alias was taken away in MLflow" in said
-    assert "makes one champion again" in said
+    assert "`tiltyard rollback`" in said
+
+
+def test_nothing_is_said_of_what_was_deleted_with_the_model(tiltyard: Tiltyard, project: Path) -> None:
+    ledger = find_ledger(project)
+    ledger.append("judged", actor="ada", version=1, reason="promote!", evidence={"verdict": "promote"})
+    ask(ledger, 1, replaces=None, actor="ada", question="why?", verdict="better", hours=72, evidence={})
+    ledger.append("deleted", actor="by hand", version=None, reason="the registered model was deleted in MLflow")
+    churn = json.loads(tiltyard("status", "--json").out)["projects"][0]
+    assert (churn["verdicts"], churn["approvals"]) == ([], [])
+    assert "`tiltyard train` makes the first of a new model" in churn["vacant"]
+
+
+def test_a_lost_supervisor_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Standing(home="/yard", stack=None, parts=(), left=6, projects=()))
+    assert "6 of its processes are not" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_a_stack_tells_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

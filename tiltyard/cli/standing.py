@@ -17,6 +17,7 @@ from tiltyard.registry.approvals import Approval, waiting
 from tiltyard.registry.history import MOVES
 from tiltyard.registry.ledger import Ledger
 from tiltyard.stack.health import Health, fetch, health
+from tiltyard.stack.marks import marked
 
 _VERDICTS = 3
 _RUNS = 5
@@ -82,7 +83,7 @@ class ProjectStanding(Section):
         name: Its name; its file's path when that cannot be read.
         file: Its project file.
         champion: The champion by the ledger; None when there is none.
-        vacant: Why there is none any more; None while there is one, or never was.
+        vacant: Why there is none any more, and what to do; None while there is one, or never was.
         served: What the model server answers with: version, since, refused; None when none answers.
         verdicts: The last verdicts, newest first.
         approvals: What waits for a person's decision, oldest first.
@@ -112,12 +113,14 @@ class Standing(Section):
         home: The home.
         stack: Addresses of its local stack; None when none is up.
         parts: How the parts of the stack are.
+        left: Processes of a stack whose supervisor is gone.
         projects: How its projects stand.
     """
 
     home: str
     stack: Addresses | None
     parts: tuple[Health, ...]
+    left: int = 0
     projects: tuple[ProjectStanding, ...]
 
 
@@ -134,7 +137,8 @@ def standing(paths: Sequence[Path]) -> Standing:
     stack = read_addresses(home)
     files = list(paths) or [Path(file) for file in (stack.projects if stack else ())] or [HERE]
     projects = tuple(_project(file, stack, strict=stack is None and len(files) == 1) for file in files)
-    return Standing(home=str(home), stack=stack, parts=health(stack) if stack else (), projects=projects)
+    left = 0 if stack else len(marked(home))
+    return Standing(home=str(home), stack=stack, parts=health(stack) if stack else (), left=left, projects=projects)
 
 
 def _project(path: Path, stack: Addresses | None, *, strict: bool) -> ProjectStanding:
@@ -181,11 +185,16 @@ def _vacancy(ledger: Ledger) -> str | None:
     losses = [entry for entry in ledger.entries() if entry.kind in {*MOVES, "deleted"}]
     if ledger.state().champion is not None or not losses:
         return None
-    return f"{losses[-1].reason} ({losses[-1].time:%Y-%m-%d %H:%M} UTC)"
+    emptied = (losses[-1].kind, losses[-1].version) == ("deleted", None)
+    again = "`tiltyard rollback`, or `tiltyard promote VERSION --reason …`, puts one there"
+    cure = "`tiltyard train` makes the first of a new model" if emptied else again
+    return f"{losses[-1].reason} ({losses[-1].time:%Y-%m-%d %H:%M} UTC); {cure}"
 
 
 def _verdicts(ledger: Ledger) -> tuple[Judgement, ...]:
-    judged = [entry for entry in ledger.entries() if entry.kind == "judged"]
+    entries = ledger.entries()
+    emptied = [entry.sequence for entry in entries if (entry.kind, entry.version) == ("deleted", None)]
+    judged = [entry for entry in entries[emptied[-1] if emptied else 0 :] if entry.kind == "judged"]
     return tuple(
         Judgement(
             version=entry.version,

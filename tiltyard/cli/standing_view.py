@@ -41,6 +41,9 @@ def _everything(found: Standing) -> RenderableType:
 
 def _stack(found: Standing) -> list[RenderableType]:
     """Say how the stack is."""
+    if found.left:
+        lost = f"The supervisor of the stack here is gone, {found.left} of its processes are not"
+        return [Text(f"{lost}: `tiltyard up` starts afresh, `tiltyard down` ends them.", "yellow")]
     if found.stack is None:
         return [Text("No local stack is up here; `tiltyard up` starts one.")]
     began = datetime.fromtimestamp(found.stack.started, UTC)
@@ -80,8 +83,7 @@ def _project(project: ProjectStanding, *, served: bool) -> RenderableType:
 def _champion(project: ProjectStanding) -> Text:
     reign = project.champion
     if reign is None and project.vacant is not None:
-        cure = "`tiltyard promote VERSION --reason …` or `tiltyard rollback` makes one champion again"
-        return Text(f"none: {project.vacant}; {cure}", "yellow")
+        return Text(f"none: {project.vacant}", "yellow")
     if reign is None:
         return Text("none yet; `tiltyard train` makes the first")
     return Text(f"version {reign.version} since {_time(reign.since)}, by {reign.by}: {_short(reign.reason)}")

@@ -117,7 +117,7 @@ def _champion(outcome: "TrainingOutcome") -> str:
         waits = f"Waits for a person's decision: `tiltyard approve {number}` or `tiltyard reject {number}`."
         return waits if outcome.approval == "waiting" else f"Not promoted: the question about it is {outcome.approval}."
     if outcome.verdict.outcome == "promote":
-        return f"Held back as asked; `tiltyard promote {outcome.version}` makes it champion."
+        return f"Held back; `tiltyard promote {outcome.version} --reason …` makes it champion."
     if outcome.champion_before is not None:
         return f"Version {outcome.champion_before} stays the champion."
     return "There is no champion yet."

@@ -71,13 +71,19 @@ class Approval(Section):
 
 
 def approvals(entries: Iterable[Entry]) -> tuple[Approval, ...]:
-    """Return the latest question about each version, in the order they were asked.
+    """Return the latest question about each version, in the order they were asked; none about those that are deleted.
 
     Args:
         entries: Entries of one ledger, in order.
     """
     found: dict[int, Approval] = {}
     for entry in entries:
+        if entry.kind == "deleted":
+            found = (
+                {}
+                if entry.version is None
+                else {number: one for number, one in found.items() if number != entry.version}
+            )
         if entry.version is None:
             continue
         if entry.kind == "approval_wanted":

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MOST_STARTS = 3
 """How often a part may end before it is given up, on the way up."""
 
 _PAUSE = 0.25
+_LITTLE_SPACE = 20_000_000
+"""Bytes with which no server starts."""
 
 Watcher = Callable[[tuple[Health, ...]], None]
 
@@ -170,7 +173,8 @@ def _hopeful(home: Path, part: Health, *, starts: int, late: bool) -> None:
     """Give up on a part that ends again and again, or has taken too long."""
     if starts > MOST_STARTS or late:
         what = "ends again and again" if starts > MOST_STARTS else f"did not answer in {START_SECONDS:.0f} s"
-        raise StackError(f"{part.title} {what}", where=str(home), cure=last_words(home, part.part))
+        full = ", and the home's disk is full" if shutil.disk_usage(home).free < _LITTLE_SPACE else ""
+        raise StackError(f"{part.title} {what}{full}", where=str(home), cure=last_words(home, part.part))
 
 
 def _ours(layout: Layout, part: Health) -> None:
