@@ -211,7 +211,7 @@ def test_a_card_names_its_limits() -> None:
     contract = Contract(task=Task.BINARY, columns=columns, classes=("no", "yes"))
     card = some.evaluate()
     card = card.model_copy(update={"report": (card.report[0].model_copy(update={"name": "rare", "rows": 3}),)})
-    verdict = Verdict(outcome="promote", sentence="Promoted.", metric="roc_auc", mode="non_inferiority", rows=800)
+    verdict = Verdict(outcome="promote", sentence="Passed.", metric="roc_auc", mode="non_inferiority", rows=800)
     page = render_card(CardFacts(project="churn"), contract, card, verdict=verdict)
     for words in ("18 to 99", "city 11 and 3 more", "hashed words only", "was not required", "judged the class rare"):
         assert words in page

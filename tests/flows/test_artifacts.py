@@ -61,7 +61,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str, on_prefec
 def test_names_and_the_end_are_words(seen: Seen) -> None:
     assert seen.name == "churn: first of all"
     assert {"Read the table", "Tune the families", "Judge", "Promote"} <= seen.tasks
-    assert seen.message.startswith("Version 1 is the champion. Promoted.")
+    assert seen.message.startswith("Version 1 is the champion. Passed.")
 
 
 def test_every_artifact_is_there_once(seen: Seen) -> None:

@@ -89,7 +89,7 @@ def _outcome(checks: tuple[Check, ...]) -> Outcome:
 def _sentence(outcome: Outcome, checks: tuple[Check, ...], *, first: bool) -> str:
     """Return the reason: of a promotion the comparison, else every condition that stands in the way."""
     if outcome == "promote":
-        return f"Promoted. {checks[0].sentence}"
+        return f"Passed. {checks[0].sentence}"
     wanted = "fail" if outcome == "refuse" else "inconclusive"
     reasons = " ".join(check.sentence for check in checks if check.outcome == wanted)
     if outcome == "refuse":

@@ -79,11 +79,8 @@ def approvals(entries: Iterable[Entry]) -> tuple[Approval, ...]:
     found: dict[int, Approval] = {}
     for entry in entries:
         if entry.kind == "deleted":
-            found = (
-                {}
-                if entry.version is None
-                else {number: one for number, one in found.items() if number != entry.version}
-            )
+            for number in [*found] if entry.version is None else [entry.version]:
+                found.pop(number, None)
         if entry.version is None:
             continue
         if entry.kind == "approval_wanted":
