@@ -67,6 +67,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     place("down")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_a_stack_from_up_to_down(yard: Yard) -> None:
     port = free_port()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tiltyard.stack.marks import marked
+
 HOUSE = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (HOUSE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
@@ -85,6 +87,7 @@ def test_the_stack_comes_up_answers_and_goes_down(
         assert "version 1" in _run(status, folder).stdout
     finally:
         assert _run(down, folder).returncode == 0
+    assert marked(folder / ".tiltyard") == []
 
 
 def test_the_verbs_of_the_readme_are_the_makefile_s() -> None:

@@ -122,6 +122,7 @@ def test_decision_on_the_command_line_ends_the_run_that_waits(
     assert tiltyard(["approve", "1", "--reason", "why not", "--project", str(file)]) == 7
 
 
+@pytest.mark.exhaustive
 def test_decision_that_came_during_another_run_is_carried_out_at_its_end(
     write_project: WriteProject, client: SyncPrefectClient
 ) -> None:

@@ -46,6 +46,7 @@ def after(monkeypatch: pytest.MonkeyPatch, step: Step[Any, Any], happens: Callab
     monkeypatch.setattr(step.task, "fn", changed)
 
 
+@pytest.mark.exhaustive
 def test_registry_gone_in_mid_run(write_project: WriteProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, port = tmp_path / "server", free_port()
     folder.mkdir()
@@ -80,7 +81,8 @@ def test_object_store_unreachable(write_project: WriteProject, monkeypatch: pyte
     assert train(file).promoted
 
 
-@pytest.mark.parametrize("limit", [12_000, pytest.param(150_000, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("limit", [12_000, 150_000])
 def test_full_disk(write_project: WriteProject, warm: Warm, limit: int) -> None:
     train(write_project("tree"))
     file = write_project("linear")

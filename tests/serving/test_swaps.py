@@ -116,6 +116,7 @@ def test_a_hundred_moves_by_hand_arrive_at_once_and_lose_nothing(server: Server,
     assert max(new) < WITHIN_VERIFIED
 
 
+@pytest.mark.exhaustive
 def test_without_the_webhook_the_looks_are_enough(remote: Remote, mlflow_server: str, tmp_path: Path) -> None:
     remote.set(1)
     with running(tmp_path / "home", tracking_uri=mlflow_server, poll=1.0) as server:

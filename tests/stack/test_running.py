@@ -63,9 +63,9 @@ def test_a_stack_comes_up_and_goes_down_without_a_trace(bring: Bring, tmp_path: 
     assert not down(tmp_path)
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(10, marks=pytest.mark.exhaustive)])
-def test_up_and_down_in_a_row_leave_nothing(bring: Bring, tmp_path: Path, rounds: int) -> None:
-    for _ in range(rounds):
+@pytest.mark.exhaustive
+def test_up_and_down_in_a_row_leave_nothing(bring: Bring, tmp_path: Path) -> None:
+    for _ in range(10):
         stack = bring()
         assert states(stack.addresses) == {"up"}
         assert down(tmp_path)
