@@ -9,7 +9,7 @@ READY := .venv/.ready
 NO_PYTHON := no Python 3.11, 3.12 or 3.13 with venv was found. Install one, or name it: make install PYTHON=/path/to/python
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PROJECT ?= .tiltyard/demo
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

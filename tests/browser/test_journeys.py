@@ -13,6 +13,8 @@ from tests.browser.conftest import Stack, tiltyard
 from tests.browser.load import Load
 from tests.browser.pages import Mlflow, Prefect, browsing
 
+pytestmark = pytest.mark.exhaustive
+
 NEAR = 5.0
 ROW = {"usage": 0.5, "age": -0.5, "debt": 0.25, "visits": 1.0, "plan": "pro"}
 

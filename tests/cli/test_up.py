@@ -107,7 +107,7 @@ def test_a_taken_port_and_a_broken_project_start_nothing(yard: Yard) -> None:
         port = str(taken.getsockname()[1])
         assert f"the port {port} is taken by process {os.getpid()}" in yard("up", "--prefect-port", port, code=2)
     yard.write(schedule="{cron: never}")
-    assert "`never` has 1 fields and cron has five" in yard("up", code=2)
+    assert "`schedule.cron: never` has 1 field, and cron five" in yard("up", code=2)
     assert yard("down") == "Nothing is up here.\n"
     assert marked(yard.home) == []
 

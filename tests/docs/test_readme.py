@@ -79,7 +79,8 @@ def test_the_stack_comes_up_answers_and_goes_down(
     try:
         started = _run(f"{up} --json", folder)
         assert started.returncode == 0, started.stderr
-        ask = ask.replace("curl ", f"{curl} --fail --silent --show-error ", 1)
+        patiently = f"{curl} --fail --silent --show-error --retry 30 --retry-delay 1 "
+        ask = ask.replace("curl ", patiently, 1)
         answer = _run(ask.replace("localhost:8080", json.loads(started.stdout)["server"]), folder)
         assert answer.returncode == 0, answer.stderr
         assert '"version":1' in answer.stdout.replace(" ", "")

@@ -71,6 +71,7 @@ def state(client: SyncPrefectClient, run: FlowRun) -> tuple[str | None, str]:
     return found.name, str(found.message)
 
 
+@pytest.mark.exhaustive
 def test_run_without_a_deployment_ends_and_says_that_it_waits(write_project: WriteProject, listener: Listener) -> None:
     file = write_project("tree", **REQUIRED)
     outcome = train(file)
@@ -107,6 +108,7 @@ def test_resumed_run_carries_out_the_decision_and_nothing_else(
     assert [text.splitlines()[0] for text in listener.texts][1:] == ["*resumed: version 1 is the champion*"]
 
 
+@pytest.mark.exhaustive
 def test_decision_on_the_command_line_ends_the_run_that_waits(
     write_project: WriteProject, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +151,7 @@ def test_question_that_nobody_answers_ends_without_a_promotion(
     assert kinds(open_place(file)) == ["registered", "judged", "approval_wanted", "expired"]
 
 
+@pytest.mark.exhaustive
 def test_failure_is_told_once(write_project: WriteProject, listener: Listener) -> None:
     file = write_project("tree")
     (file.parent / "data.csv").unlink()

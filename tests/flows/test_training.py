@@ -94,6 +94,7 @@ def test_killed_after_a_step_it_completes_once(
     assert kinds(open_place(file)) == ["registered", "judged", "promoting", "promoted"] * 2
 
 
+@pytest.mark.exhaustive
 def test_after_the_model_was_deleted_the_same_run_registers_it_anew(write_project: WriteProject) -> None:
     file = write_project("tree")
     train(file)
