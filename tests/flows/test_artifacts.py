@@ -2,11 +2,12 @@
 
 import base64
 import json
+import time
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact
 
@@ -50,12 +51,23 @@ def seen(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str, on_prefec
         run = UUID(str(state.state_details.flow_run_id))
         with get_client(sync_client=True) as client:
             name = client.read_flow_run(run).name
-            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])), limit=50)
+            tasks = tasks_of(client, run)
         place = open_place(file)
         champion = models.champion(place.registry, "churn")
         assert champion is not None
         tags = dict(models.version(place.registry, champion).tags)
-    return Seen(outcome, state.message, name, {task.name for task in tasks}, artifacts_of(run), tags)
+    return Seen(outcome, state.message, name, tasks, artifacts_of(run), tags)
+
+
+def tasks_of(client: SyncPrefectClient, run: UUID) -> set[str]:
+    """Return the names of a finished run's tasks; Prefect writes them down some time after the run's end."""
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+    deadline = time.monotonic() + 60
+    while True:
+        names = {task.name for task in client.read_task_runs(flow_run_filter=wanted, limit=50)}
+        if "Promote" in names or time.monotonic() > deadline:
+            return names
+        time.sleep(0.2)
 
 
 def test_names_and_the_end_are_words(seen: Seen) -> None:
