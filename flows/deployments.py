@@ -12,13 +12,14 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from flows.automations import keep_automations
-from flows.orchestrator import POOL, PROCESS, TAG, api_of, connected, page
+from flows.orchestrator import PROCESS, TAG, api_of, connected, page
 from flows.plan import HOME, Plan, job_variables, plans
 from tiltyard.errors import ProjectError, UsageError, did_you_mean
 from tiltyard.project.environment import Workplace
-from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.project.model import Project
 from tiltyard.project.section import Section
+from tiltyard.stack.parts import POOL
 
 _PAGE = 200
 
@@ -58,7 +59,7 @@ def deploy(project_files: Sequence[Path], *, alone: bool = True) -> tuple[Deploy
         OrchestrationError: Prefect cannot be reached, or refuses.
         UsageError: Two projects have one name.
     """
-    files = [(file / PROJECT_FILE if file.is_dir() else file).resolve() for file in project_files]
+    files = [project_file_of(file).resolve() for file in project_files]
     projects = {file: load_project(file) for file in files}
     _check_names(projects)
     place = Workplace(files[0])
@@ -88,7 +89,7 @@ def behind(project_file: Path) -> tuple[str, ...]:
         ProjectError: The project file is missing or wrong.
         OrchestrationError: Prefect cannot be reached, or refuses.
     """
-    file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
+    file = project_file_of(project_file).resolve()
     place = Workplace(file)
     with connected(api_of(place)) as client:
         try:

@@ -9,9 +9,10 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
 from flows.deployments import behind
-from flows.orchestrator import POOL, connected
+from flows.orchestrator import connected
 from tiltyard.project.diagnosis import Diagnosis, doubtful, fine, wrong
 from tiltyard.project.environment import Workplace
+from tiltyard.stack.parts import POOL
 
 _START = "Start one: `tiltyard up` on one machine, else `prefect worker start --pool tiltyard`."
 _MOST_WORKERS = 200

@@ -13,7 +13,7 @@ from flows.orchestrator import page
 from tiltyard.errors import TiltyardError
 from tiltyard.notification.notice import Notice
 from tiltyard.project.environment import Workplace
-from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.steps import notifying
 
 
@@ -36,8 +36,7 @@ def tell_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
         flow_run: Its run, which has the parameter `project`.
         state: The state that it ended in.
     """
-    given = Path(str(flow_run.parameters.get("project", "")))
-    file = given / PROJECT_FILE if given.is_dir() else given
+    file = project_file_of(Path(str(flow_run.parameters.get("project", ""))))
     try:
         name = load_project(file).name
     except TiltyardError:  # which is perhaps why it failed

@@ -16,9 +16,6 @@ from tiltyard.project.environment import Workplace
 TAG = "tiltyard"
 """Tag of everything at Prefect that is Tiltyard's."""
 
-POOL = "tiltyard"
-"""Work pool of all deployments."""
-
 PROCESS = "process"
 """Type of a work pool whose workers start a process for each run; what `deploy` makes when there is no pool."""
 

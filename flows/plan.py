@@ -14,10 +14,11 @@ from prefect.client.schemas.schedules import CronSchedule
 
 import tiltyard
 from flows.form import form
-from flows.orchestrator import POOL, PROCESS, TAG
+from flows.orchestrator import PROCESS, TAG
 from flows.scoring import score
 from flows.training import train
 from tiltyard.project.model import Project
+from tiltyard.stack.parts import POOL
 
 HOME = "TILTYARD_HOME"
 """Variable of a run's environment by which a deployment is known to be of a home."""

@@ -15,7 +15,7 @@ from tasks.step import kept, kept_for, read_anew_when_wrong
 from tiltyard.data.as_of import AsOf
 from tiltyard.errors import TiltyardError
 from tiltyard.evaluation.records import Verdict
-from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.project.loading import load_project
 from tiltyard.steps.approving import wanted as asked_because
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.notifying import verdict_notice
@@ -40,7 +40,7 @@ def _title() -> str:
     given = flow_run.parameters
     file = Path(given["project"])
     try:
-        name = load_project(file / PROJECT_FILE if file.is_dir() else file).name
+        name = load_project(file).name
     except TiltyardError:
         name = file.stem if file.suffix else file.name
     kind = "dry run" if given.get("dry_run") else "training"

@@ -109,9 +109,7 @@ def test_state_says_which_step_why_and_what_to_do(write_project: WriteProject, t
     run = UUID(str(state.state_details.flow_run_id))
     with get_client(sync_client=True) as client:
         ours = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
-        tasks = client.read_task_runs(flow_run_filter=ours, limit=50)
         shown = client.read_artifacts(flow_run_filter=ours)
-    assert [task.state.message for task in tasks if task.state and task.state.is_failed()] == [str(failure.value)]
     assert "1 error" in {artifact.description for artifact in shown}
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.registry.promoting import STEPS
 from tiltyard.errors import ConflictError, RegistryError, StorageError
 from tiltyard.registry import moving, promotion
-from tiltyard.registry.by_hand import settle
+from tiltyard.registry.by_hand import BY_HAND, settle
 from tiltyard.registry.client import Registry
 from tiltyard.registry.history import State
 from tiltyard.registry.ledger import Ledger
@@ -134,7 +134,7 @@ def test_an_alias_set_by_hand_is_seen_and_recorded_once(yard: Yard) -> None:
     set_alias(yard.registry, ModelRef(name=yard.ledger.project, version=3), CHAMPION)
     assert settle(yard.ledger, yard.registry).done
     entry = yard.ledger.entries()[-1]
-    assert (entry.kind, entry.actor, entry.version, entry.replaces) == ("set_by_hand", "by hand", 3, 1)
+    assert (entry.kind, entry.actor, entry.version, entry.replaces) == ("set_by_hand", BY_HAND, 3, 1)
     assert not settle(yard.ledger, yard.registry).done
     assert yard.rollback().ref.version == 1
     assert yard.state().champion == 1

@@ -1,6 +1,7 @@
 """What people do in MLflow, as the sidecar meets it: aliases moved by hand, copies, deletions, trouble of its own."""
 
 import os
+import select
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -331,6 +332,7 @@ def test_a_hint_ends_the_pause(bench: Bench) -> None:
     settings = bench.settings.model_copy(update={"hint": ear, "poll_seconds": 60.0})
     os.write(mouth, b"!!!")
     rest(settings)
+    assert select.select([ear], [], [], 0)[0] == [], "all hints are taken at once"
     rest(settings.model_copy(update={"poll_seconds": 0.01}))
     os.close(ear)
     os.close(mouth)

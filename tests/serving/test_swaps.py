@@ -19,6 +19,7 @@ from tiltyard.serving.hooks import HOOK
 
 SECRET = "between us"
 VERSIONS = 4
+WORKERS = 2
 WITHIN = 5.0
 WITHIN_VERIFIED = 15.0
 """Where the verification, in a process of its own, comes first: two seconds when the machine has nothing else to do."""
@@ -70,9 +71,9 @@ def server(remote: Remote, mlflow_server: str, tmp_path: Path, monkeypatch: pyte
     """A server with two workers that is told by the webhook, and looks by itself but twice a minute."""
     monkeypatch.setenv("TILTYARD_WEBHOOK_SECRET", SECRET)
     remote.set(1)
-    with running(tmp_path / "home", workers=2, tracking_uri=mlflow_server, poll=30.0) as made:
+    with running(tmp_path / "home", workers=WORKERS, tracking_uri=mlflow_server, poll=30.0) as made:
         ensure_webhook(remote.registry, f"http://127.0.0.1:{made.port}{HOOK}", SECRET)
-        eventually(made.ready)
+        eventually(lambda: made.log.read_text().count("answers with version") == WORKERS)
         yield made
 
 

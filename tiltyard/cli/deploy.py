@@ -51,12 +51,12 @@ def deploy(
 def _without_reading(project: ProjectsOption) -> "Workplace":
     """Return the place whose Prefect server is meant; the project file may be gone already."""
     from tiltyard.project.environment import Workplace
-    from tiltyard.project.loading import PROJECT_FILE
+    from tiltyard.project.loading import project_file_of
 
     if project is not None and len(project) > 1:
         raise UsageError("--remove takes one --project, whose Prefect server is meant", cure="Leave the others out.")
     path = project[0] if project else HERE
-    return Workplace(path / PROJECT_FILE if path.is_dir() else path)
+    return Workplace(project_file_of(path))
 
 
 def _show(done: "tuple[Deployed, ...]") -> None:

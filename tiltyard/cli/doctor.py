@@ -48,9 +48,9 @@ def _checks(path: Path) -> "Iterator[Check]":
     """Yield all checks, from the ground up: the machine, the project, then what it is run with."""
     from tiltyard.project import machine
     from tiltyard.project.environment import Workplace
-    from tiltyard.project.loading import PROJECT_FILE
+    from tiltyard.project.loading import project_file_of
 
-    file = (path / PROJECT_FILE if path.is_dir() else path).resolve()
+    file = project_file_of(path).resolve()
     workplace = Workplace(file)
     yield "python", machine.check_python
     yield "packages", machine.check_packages

@@ -6,7 +6,7 @@ from pathlib import Path
 from tiltyard.cli.options import HERE
 from tiltyard.errors import UsageError
 from tiltyard.project.environment import Workplace
-from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.project.model import Project
 from tiltyard.registry.ledger import Ledger
 from tiltyard.storage.opening import open_store
@@ -21,7 +21,7 @@ def find_project(path: Path) -> tuple[Project, Workplace]:
     Raises:
         ProjectError: The file is missing or wrong.
     """
-    file = (path / PROJECT_FILE if path.is_dir() else path).resolve()
+    file = project_file_of(path).resolve()
     return load_project(file), Workplace(file)
 
 
@@ -54,7 +54,7 @@ def find_home(path: Path) -> Path:
     Args:
         path: The project file or the folder that holds it.
     """
-    return Workplace(path / PROJECT_FILE if path.is_dir() else path).home
+    return Workplace(project_file_of(path)).home
 
 
 def find_ledger(path: Path) -> Ledger:

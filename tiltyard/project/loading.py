@@ -12,7 +12,7 @@ from tiltyard.project.explaining import explain
 from tiltyard.project.model import Project
 from tiltyard.project.yamlfile import read_yaml
 
-__all__ = ["PROJECT_FILE", "digest", "load_project", "parse_model", "read_yaml"]
+__all__ = ["PROJECT_FILE", "digest", "load_project", "parse_model", "project_file_of", "read_yaml"]
 
 PROJECT_FILE = "tiltyard.yaml"
 
@@ -49,6 +49,15 @@ def parse_model(model: type[M], content: dict[str, Any], *, where: str) -> M:
         raise ProjectError(explain(error, model, json.loads(plain)), where=where) from error
 
 
+def project_file_of(path: Path) -> Path:
+    """Return the project file that a path means: itself, or the one in the folder.
+
+    Args:
+        path: A file, or a folder that holds `tiltyard.yaml`.
+    """
+    return path / PROJECT_FILE if path.is_dir() else path
+
+
 def load_project(path: Path) -> Project:
     """Load and validate a project file.
 
@@ -58,7 +67,7 @@ def load_project(path: Path) -> Project:
     Raises:
         ProjectError: The file is missing or wrong; names the key and the cure.
     """
-    file = path / PROJECT_FILE if path.is_dir() else path
+    file = project_file_of(path)
     return parse_model(Project, read_yaml(file), where=str(file))
 
 

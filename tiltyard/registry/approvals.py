@@ -65,7 +65,6 @@ class Approval(Section):
         if self.standing == "expired":
             return f"nobody decided about version {self.version} until {_time(self.expires)}, so it was not promoted"
         told = "was made champion by" if self.decision.kind in MOVES else f"was {self.decision.kind} by"
-        told = told.removesuffix(" by") if self.decision.actor.startswith("by ") else told
         why = f": {self.decision.reason}" if self.decision.reason else ""
         return f"version {self.version} {told} {self.decision.actor} ({_time(self.decision.time)}){why}"
 

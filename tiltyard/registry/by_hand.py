@@ -24,7 +24,7 @@ from tiltyard.registry.records import ModelRef, VersionInfo
 ALLOW = GatesSection()
 """The policy where none is given: whatever was set by hand is recorded, and stays."""
 
-BY_HAND = "by hand"
+BY_HAND = "a hand in MLflow"
 """Actor of a move that was made in MLflow: it does not tell who."""
 
 POLICY = "tiltyard"

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tiltyard.project.environment import Workplace
-from tiltyard.project.loading import PROJECT_FILE, load_project
+from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.project.model import Project
 from tiltyard.registry.client import Registry, connect
 from tiltyard.registry.ledger import Ledger
@@ -57,5 +57,5 @@ def open_place(project_file: Path) -> Place:
     Raises:
         ProjectError: The file is missing or wrong.
     """
-    file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
+    file = project_file_of(project_file).resolve()
     return Place(load_project(file), Workplace(file))

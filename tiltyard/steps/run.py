@@ -17,7 +17,7 @@ from tiltyard.errors import ConflictError
 from tiltyard.evaluation.records import Scorecard, Verdict
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import PEOPLE_DECIDE, GatesSection
-from tiltyard.project.loading import PROJECT_FILE, digest, load_project
+from tiltyard.project.loading import digest, load_project, project_file_of
 from tiltyard.project.model import Project
 from tiltyard.project.provenance import code_digest
 from tiltyard.project.schedule import ScheduleSection
@@ -140,7 +140,7 @@ def assign(
         ProjectError: The project file or the contract is missing or wrong, or nothing tells what was known at `as_of`.
         TrainingError: An estimator of the user's own cannot be imported or used.
     """
-    file = (project_file / PROJECT_FILE if project_file.is_dir() else project_file).resolve()
+    file = project_file_of(project_file).resolve()
     project = load_project(file)
     if seconds is not None or trials is not None:
         search = project.search.model_copy(update={"seconds": seconds, "trials": trials})
