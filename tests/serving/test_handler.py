@@ -1,5 +1,6 @@
 """Requests and answers, without any transport: the shapes of both, and every bad request's one clear answer."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.serving.bundles import ROW
 from tiltyard.bundle.model import Predictions
+from tiltyard.bundle.reading import Reader
 from tiltyard.bundle.runtime import Runtime
-from tiltyard.data.rows import TypedRows
-from tiltyard.serving.handler import Request, handle
+from tiltyard.serving.handler import handle
 from tiltyard.serving.plan import Refusal
+from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served
 
 PREDICT = "/v1/models/churn/predict"
@@ -21,7 +23,7 @@ SECRET = "c0ffee-secret"
 
 
 def ask(served: Served, method: str, path: str, body: bytes = b"", encoding: str = "") -> tuple[int, Any]:
-    answer = handle(served, Request(method, path, body, encoding))
+    answer = handle(served, Request(method, path, body, {b"content-encoding": encoding.encode()}))
     return answer.status, json.loads(answer.body)
 
 
@@ -33,7 +35,7 @@ def test_a_classification_answers_class_and_probabilities(served: Served) -> Non
     status, answer = post(served, {"rows": [ROW, {"age": 3}]})
     entry = {"prediction": True, "probabilities": {"False": 0.25, "True": 0.75}}
     assert status == 200
-    assert answer == {"model": "churn", "version": 3, "predictions": [entry, entry], "notes": []}
+    assert answer == {"model": "churn", "version": 3, "id": "", "predictions": [entry, entry], "notes": []}
 
 
 def test_a_regression_answers_a_value(served: Served) -> None:
@@ -59,7 +61,11 @@ def test_a_number_outside_the_range_is_noted(served: Served, monkeypatch: pytest
     contract = served.slots["churn"].runtime.contract
     ranges = {"age": {"minimum": 19.0, "maximum": 75.0}, "visits": {"maximum": 4.5}}
     columns = tuple(column.model_copy(update=ranges.get(column.name, {})) for column in contract.columns)
-    monkeypatch.setattr(served.slots["churn"].runtime, "contract", contract.model_copy(update={"columns": columns}))
+    ranged = contract.model_copy(update={"columns": columns})
+    slot = served.slots["churn"]
+    monkeypatch.setattr(slot.runtime, "contract", ranged)
+    slots = {"churn": dataclasses.replace(slot, reader=Reader(ranged, slot.runtime.encoder))}
+    served = dataclasses.replace(served, slots=slots)
     rows = [ROW, {**ROW, "age": 18.5}, {**ROW, "age": 75, "visits": 5}, {**ROW, "age": 1e6, "visits": None}]
     status, answer = post(served, {"rows": rows})
     assert status == 200
@@ -190,8 +196,7 @@ def test_a_refused_version_is_told_with_its_reason(served: Served) -> None:
 
 
 def test_an_answer_that_is_not_finite_never_leaves(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = Predictions(values=np.array([np.inf])), TypedRows(columns={})
-    monkeypatch.setattr(Runtime, "predict_rows", lambda *_: nowhere)
+    monkeypatch.setattr(Runtime, "score", lambda *_: Predictions(values=np.array([np.inf])))
     status, answer = post(served, {"features": [1.0]}, "/v1/models/demand/predict")
     assert status == 500
     assert "not finite" in answer["error"]["what"]

@@ -16,8 +16,9 @@ from tests.steps.conftest import Trained, contract, table, train, write_project
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.errors import ProjectError
-from tiltyard.serving.handler import Request, handle
+from tiltyard.serving.handler import handle
 from tiltyard.serving.plan import Plan, SlotPlan, write_plan
+from tiltyard.serving.requests import Request
 from tiltyard.serving.settings import WorkerSettings
 from tiltyard.serving.slots import Served
 from tiltyard.serving.worker import PlanFollower

@@ -145,7 +145,11 @@ class Runtime:
         Returns:
             Probabilities, float64 (n, classes), or values, float64 (n,).
         """
-        return self._session.predict(self.encoder.encode(columns))
+        return self.score(self.encoder.encode(columns))
+
+    def score(self, matrix: NDArray[np.float32]) -> Predictions:
+        """Answer for an encoded table, float32, shape (n, features of the encoder)."""
+        return self._session.predict(matrix)
 
     def labels(self, predictions: Predictions) -> list[Level]:
         """Return the class of every row, by the bundle's threshold."""

@@ -16,6 +16,20 @@ _JSON: Headers = ((b"content-type", b"application/json"),)
 _encoder = msgspec.json.Encoder()
 
 
+class About(NamedTuple):
+    """Which version an answer came from.
+
+    Attributes:
+        model: Model.
+        version: Version in the registry.
+        slot: `champion` or `candidate`.
+    """
+
+    model: str
+    version: int
+    slot: str
+
+
 class Answer(NamedTuple):
     """An HTTP answer before any transport.
 
@@ -23,11 +37,15 @@ class Answer(NamedTuple):
         status: HTTP status.
         body: JSON.
         headers: Lower-case names; the transport adds length and date.
+        record: Lines for the prediction log, which are written before the answer leaves; empty when there is none.
+        about: The version that answered; None where no version did.
     """
 
     status: int
     body: bytes
     headers: Headers = _JSON
+    record: bytes = b""
+    about: About | None = None
 
 
 class RequestError(TiltyardError):

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tiltyard.errors import TiltyardError
-from tiltyard.serving.answers import Answer, RequestError, error_answer
-from tiltyard.serving.handler import Request, handle
+from tiltyard.serving.answers import Answer, RequestError
+from tiltyard.serving.handler import handle, refuse
 from tiltyard.serving.hooks import HOOK, Hook
+from tiltyard.serving.ids import Ids
+from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served
 
 Scope = dict[str, Any]
@@ -41,6 +44,7 @@ class App:
     def __init__(self, served: Served, hook: Hook | None = None) -> None:
         self.served = served
         self._hook = hook or Hook(None, None)
+        self._ids = Ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,23 +64,25 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """Return the answer to a request; an unforeseen failure is logged and answered without details."""
         try:
-            length, encoding, expects = _headers(scope)
-            body = await self._body(receive, length, expects=expects)
+            headers = dict(scope["headers"])
+            body = await self._body(receive, headers)
             if scope["path"] == HOOK:
-                return self._hook.answer(scope["method"], dict(scope["headers"]), body)
-            request = Request(scope["method"], scope["path"], body, encoding)
+                return self._hook.answer(scope["method"], headers, body)
+            query = scope.get("query_string", b"").decode("latin-1")
+            request = Request(scope["method"], scope["path"], body, headers, self._ids.next(), time.time(), query)
             if len(body) < LONG_BODY:
                 return handle(self.served, request)
             return await asyncio.to_thread(handle, self.served, request)
         except RequestError as error:
-            return error_answer(error, error.headers)
+            return refuse(scope["path"], error)
         except Disconnected:
             raise
         except Exception:  # noqa: BLE001  # the last boundary: a client never sees a trace
             _log.exception("a request to %s failed", scope["path"][:80])
-            return error_answer(TiltyardError("the server failed on this request", cure="Its log has the reason."))
+            failure = TiltyardError("the server failed on this request", cure="Its log has the reason.")
+            return refuse(scope["path"], failure)
 
-    async def _body(self, receive: Receive, length: int, *, expects: bool) -> bytes:
+    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         """Read the body.
 
         Raises:
@@ -84,6 +90,7 @@ class App:
             Disconnected: The client went away.
         """
         limits = self.served.limits
+        length, expects = _announced(headers)
         if length > limits.body_bytes * (1 if expects else _PATIENCE):
             raise _too_large(limits.body_bytes)
         message = await receive()
@@ -133,17 +140,10 @@ def _too_large(most: int) -> RequestError:
     return RequestError.of(413, "the body is too large", cure=cure, headers=_CLOSE)
 
 
-def _headers(scope: Scope) -> tuple[int, str, bool]:
-    """Return content length (0 when unknown), content encoding, and whether the client waits for a go-ahead."""
-    length, encoding, expects = 0, "", False
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else 0
-        elif name == b"content-encoding":
-            encoding = value.decode("latin-1").strip().lower()
-        elif name == b"expect":
-            expects = value.lower() == b"100-continue"
-    return length, encoding, expects
+def _announced(headers: Mapping[bytes, bytes]) -> tuple[int, bool]:
+    """Return the body's length (0 when unknown), and whether the client waits for a go-ahead."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0, headers.get(b"expect", b"").lower() == b"100-continue"
 
 
 async def _other(scope: Scope, receive: Receive, send: Send) -> None:

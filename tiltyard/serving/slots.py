@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from tiltyard.bundle.reading import Reader
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.contract import Level
 from tiltyard.errors import BundleError
@@ -27,6 +28,7 @@ class Slot:
         digest: Digest of the bundle.
         since: When the version took the slot.
         runtime: Answers for it.
+        reader: Reads requests for it.
         classes: Classes as answered, in the order of the probabilities; empty for regression.
         class_keys: The same as keys of the `probabilities` object.
     """
@@ -36,6 +38,7 @@ class Slot:
     digest: str
     since: datetime
     runtime: Runtime
+    reader: Reader
     classes: tuple[Level, ...]
     class_keys: tuple[str, ...]
 
@@ -86,7 +89,9 @@ def load_slot(name: str, plan: SlotPlan, key: str | None = None) -> Slot:
     runtime.check_key()
     runtime.replay()
     classes = tuple(runtime.classes)
-    return Slot(name, plan.version, plan.digest, plan.since, runtime, classes, tuple(str(level) for level in classes))
+    reader = Reader(runtime.contract, runtime.encoder, key)
+    keys = tuple(str(level) for level in classes)
+    return Slot(name, plan.version, plan.digest, plan.since, runtime, reader, classes, keys)
 
 
 def next_slots(
