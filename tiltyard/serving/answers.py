@@ -4,6 +4,7 @@ An error is `{"error": {"what": …, "where": …, "cure": …}}`: what is wrong
 and what to do. It never carries the payload back nor a trace.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,17 +18,29 @@ _encoder = msgspec.json.Encoder()
 
 
 class About(NamedTuple):
-    """Which version an answer came from.
+    """Which version an answer came from, and what is counted of it.
 
     Attributes:
         model: Model.
         version: Version in the registry.
         slot: `champion` or `candidate`.
+        rows: How many were answered.
+        answers: One entry a row: the class's code, or the value.
+        classes: Texts of the classes by code; empty for regression.
+        unknown: Column → rows whose level the contract does not know.
+        unexpected: How many columns the contract does not know.
+        failed: Version that should have answered and could not, so that the champion did; None when there is none.
     """
 
     model: str
     version: int
     slot: str
+    rows: int = 0
+    answers: Sequence[int] | Sequence[float] = ()
+    classes: tuple[str, ...] = ()
+    unknown: Mapping[str, Sequence[int]] = {}
+    unexpected: int = 0
+    failed: int | None = None
 
 
 class Answer(NamedTuple):
