@@ -47,7 +47,7 @@ class ArmCounts(Section):
         return ArmCounts(
             requests=self.requests + other.requests,
             errors=self.errors + other.errors,
-            latency=tuple(map(sum, zip(self._buckets(), other._buckets(), strict=True))),
+            latency=tuple(map(sum, zip(self.buckets, other.buckets, strict=True))),
             run_of_errors=max(self.run_of_errors, other.run_of_errors),
         )
 
@@ -59,7 +59,7 @@ class ArmCounts(Section):
         """
         if before.requests > self.requests:
             return self
-        spread = zip(self._buckets(), before._buckets(), strict=True)
+        spread = zip(self.buckets, before.buckets, strict=True)
         requests = self.requests - before.requests
         return ArmCounts(
             requests=requests,
@@ -94,7 +94,9 @@ class ArmCounts(Section):
                 return min(bucket, len(LATENCY_BOUNDS) - 1)
         return len(LATENCY_BOUNDS) - 1
 
-    def _buckets(self) -> tuple[int, ...]:
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """`latency`, with zeros where nothing was timed."""
         return self.latency or (0,) * (len(LATENCY_BOUNDS) + 1)
 
 

@@ -27,6 +27,9 @@ Kind = Literal[
     "approved",
     "rejected",
     "expired",
+    "rollout_started",
+    "rollout_step",
+    "rollout_ended",
 ]
 
 NOTHING_BEFORE = "0" * 64
@@ -43,7 +46,8 @@ class Entry(Section):
             `rolled_back`, `put_back` or `abandoned` follow. `set_by_hand` is a move of the alias that did not go
             through the ledger; `put_back` undoes one that may not be, and replaces the version set. `copied` is a
             version that came from another registered model. `deleted` is the loss of a version, or of the whole model.
-            `approval_wanted` is followed by `approved`, `rejected` or `expired`.
+            `approval_wanted` is followed by `approved`, `rejected` or `expired`. `rollout_started` is followed by
+            `rollout_step` for each further share of requests, and by `rollout_ended`.
         project: Name of the project and of its registered model.
         version: Which version; None where the alias was removed by hand or the whole model deleted.
         replaces: Champion before, for entries that concern the alias; None when there was none.
