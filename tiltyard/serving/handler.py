@@ -7,6 +7,7 @@ from types import ModuleType
 
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, Headers, RequestError
+from tiltyard.serving.compression import compressed, inflated
 from tiltyard.serving.protocols import inference, invocations, own
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served
@@ -26,12 +27,10 @@ def handle(served: Served, request: Request) -> Answer:
     """
     protocol = protocol_of(request.path)
     try:
-        if request.encoding not in {"", "identity"}:
-            raise RequestError.of(415, "this content encoding is not read", cure="Send the body as it is.")
-        answer: Answer = protocol.answer(served, request)
+        answer: Answer = protocol.answer(served, inflated(request, served.limits.body_bytes))
     except TiltyardError as error:
         return refuse(request.path, error)
-    return answer
+    return compressed(answer, request)
 
 
 def refuse(path: str, error: TiltyardError, headers: Headers = ()) -> Answer:
