@@ -10,9 +10,10 @@ import pytest
 from tests.serving.bundles import CONTRACT_OF_CHURN, CONTRACT_OF_DEMAND, write_bundle
 from tests.serving.registries import Registered, workplace_at
 from tiltyard.registry.client import connect
+from tiltyard.serving.loading import next_slots
 from tiltyard.serving.plan import Plan, SlotPlan
 from tiltyard.serving.settings import Limits
-from tiltyard.serving.slots import Served, next_slots
+from tiltyard.serving.slots import Served
 
 NAMES = ("churn", "demand", "waiting")
 

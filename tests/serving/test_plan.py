@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiltyard.errors import ServingError
-from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, stamp_of, write_plan
+from tiltyard.serving.plan import CandidatePlan, Plan, Refusal, SlotPlan, read_plan, stamp_of, write_plan
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 SLOT = SlotPlan(version=3, bundle="/cache/churn/3", digest="abc", since=NOW)
@@ -21,7 +21,23 @@ names = st.text(string.ascii_lowercase, min_size=1, max_size=8)
 times = st.datetimes(timezones=st.just(UTC))
 slots = st.builds(SlotPlan, version=st.integers(1), bundle=st.text(), digest=st.text(), since=times)
 refusals = st.builds(Refusal, version=st.integers(1), reason=st.text(), since=times, reported=st.booleans())
-plans = st.builds(Plan, models=st.dictionaries(names, slots), refused=st.dictionaries(names, refusals))
+candidates = st.builds(
+    CandidatePlan,
+    slot=slots,
+    start=st.integers(0),
+    strategy=st.sampled_from(["canary", "blue_green", "shadow"]),
+    share=st.floats(0, 1),
+    key=st.none() | st.text(),
+    salt=st.text(),
+)
+plans = st.builds(
+    Plan,
+    models=st.dictionaries(names, slots),
+    refused=st.dictionaries(names, refusals),
+    candidates=st.dictionaries(names, candidates),
+    previous=st.dictionaries(names, slots),
+    looked=st.frozensets(names),
+)
 
 
 @given(plan=plans)
@@ -72,5 +88,32 @@ def test_a_refusal_leaves_the_slot_and_ends_with_the_next_one() -> None:
     plan = Plan(models={"churn": SLOT}).with_refusal("churn", REFUSAL)
     assert (plan.models["churn"], plan.refused["churn"]) == (SLOT, REFUSAL)
     newer = SLOT.model_copy(update={"version": 5, "since": NOW + timedelta(hours=1)})
-    assert plan.with_slot("churn", newer) == Plan(models={"churn": newer})
+    assert plan.with_slot("churn", newer) == Plan(models={"churn": newer}, previous={"churn": SLOT})
     assert plan.with_refusal("churn", None) == Plan(models={"churn": SLOT})
+
+
+def test_a_plan_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    slot = '{"version": 3, "bundle": "/cache/churn/3", "digest": "abc", "since": "2026-11-20T18:00:00Z"}'
+    path.write_text(f'{{"models": {{"churn": {slot}}}, "refused": {{}}}}')
+    assert read_plan(path) == Plan(models={"churn": SLOT})
+
+
+def test_the_version_before_is_kept_and_a_candidate_that_arrives_is_none_any_more() -> None:
+    newer = SLOT.model_copy(update={"version": 5})
+    candidate = CandidatePlan(slot=newer, start=7, strategy="canary", share=0.1)
+    plan = Plan(models={"churn": SLOT}).with_candidate("churn", candidate)
+    assert plan.with_candidate("churn", None) == Plan(models={"churn": SLOT})
+    arrived = plan.with_slot("churn", newer)
+    assert (arrived.candidates, arrived.previous) == ({}, {"churn": SLOT})
+    assert arrived.with_slot("churn", newer.model_copy(update={"bundle": "/elsewhere"})).previous == {"churn": SLOT}
+    assert arrived.with_slot("churn", SLOT).previous == {"churn": newer}
+    other = SLOT.model_copy(update={"version": 6})
+    assert plan.with_slot("churn", other).candidates == {"churn": candidate}
+
+
+def test_a_plan_covers_what_it_holds_or_was_looked_at() -> None:
+    plan = Plan(models={"churn": SLOT})
+    assert plan.covers(["churn"])
+    assert not plan.covers(["churn", "demand"])
+    assert plan.with_looked("demand").covers(["churn", "demand"])

@@ -9,8 +9,9 @@ import pytest
 from tests.serving.bundles import CONTRACT_OF_DEMAND, write_bundle
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.errors import BundleError
+from tiltyard.serving.loading import next_slots
 from tiltyard.serving.plan import Plan, SlotPlan
-from tiltyard.serving.slots import load_slot, next_slots
+from tiltyard.serving.slots import load_slot
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 NAMES = ("demand",)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.serving.servers import planned
-from tiltyard.serving import worker
+from tiltyard.serving import following
+from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.plan import Plan, write_plan
 from tiltyard.serving.settings import WorkerSettings
 from tiltyard.serving.slots import Served
-from tiltyard.serving.worker import PlanFollower
 
 NAMES = ("demand",)
 
@@ -42,7 +42,7 @@ def test_a_version_that_cannot_be_loaded_is_tried_again(
     write_plan(plan, Plan(models={"demand": slot}))
     served = follower.load(Served(NAMES))
     assert (served.slots, follower.due()) == ({}, False)
-    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(following, "RETRY_SECONDS", 0.0)
     assert follower.load(served).slots == {}
     assert follower.due()
     hidden.rename(slot.bundle)

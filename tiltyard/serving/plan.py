@@ -5,13 +5,16 @@ outlives every process, so that a server starts from it when registry and object
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from tiltyard.errors import ServingError
 from tiltyard.project.section import Section
+
+_Value = TypeVar("_Value")
 
 
 class SlotPlan(Section):
@@ -46,26 +49,81 @@ class Refusal(Section):
     reported: bool = False
 
 
+class CandidatePlan(Section):
+    """A version on its way to becoming champion, and which requests it answers meanwhile.
+
+    Attributes:
+        slot: The version.
+        start: Number of the ledger's entry that began the rollout.
+        strategy: `canary` and `blue_green` answer their share; `shadow` answers nobody.
+        share: Part of the requests that it answers, 0 to 1.
+        key: Column whose value decides which requests; None to let chance decide, by the request's id.
+        salt: Makes one rollout's choice of keys another than the next one's.
+    """
+
+    slot: SlotPlan
+    start: Annotated[int, Field(ge=0)]
+    strategy: Literal["canary", "blue_green", "shadow"]
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    key: str | None = None
+    salt: str = ""
+
+
 class Plan(Section):
     """What the workers of one server answer with.
 
     Attributes:
         models: Slot by model name.
         refused: By model name, the version that should stand in the slot and does not.
+        candidates: By model name, the version on its way into the slot.
+        previous: By model name, the version that stood in the slot before; it stays loaded for the way back.
+        looked: Models that the sidecar has looked at, since it first wrote this plan.
     """
 
     models: dict[str, SlotPlan] = Field(default_factory=dict)
     refused: dict[str, Refusal] = Field(default_factory=dict)
+    candidates: dict[str, CandidatePlan] = Field(default_factory=dict)
+    previous: dict[str, SlotPlan] = Field(default_factory=dict)
+    looked: frozenset[str] = frozenset()
 
     def with_slot(self, name: str, slot: SlotPlan) -> "Plan":
-        """Return the plan with `slot` under `name`; a refusal of that model is over."""
-        refused = {key: value for key, value in self.refused.items() if key != name}
-        return Plan(models={**self.models, name: slot}, refused=refused)
+        """Return the plan with `slot` under `name`; a refusal of that model is over, and so is its own candidacy."""
+        before, candidate = self.models.get(name), self.candidates.get(name)
+        previous = self.previous
+        if before is not None and before.version != slot.version:
+            previous = {**previous, name: before}
+        arrived = candidate is not None and candidate.slot.version == slot.version
+        return self._but(
+            models={**self.models, name: slot},
+            refused=_without(self.refused, name),
+            candidates=_without(self.candidates, name) if arrived else self.candidates,
+            previous=previous,
+        )
 
     def with_refusal(self, name: str, refusal: Refusal | None) -> "Plan":
         """Return the plan with, or for None without, a refusal; the slot stays as it is."""
-        refused = {key: value for key, value in self.refused.items() if key != name}
-        return Plan(models=self.models, refused=refused if refusal is None else {**refused, name: refusal})
+        refused = _without(self.refused, name)
+        return self._but(refused=refused if refusal is None else {**refused, name: refusal})
+
+    def with_candidate(self, name: str, candidate: CandidatePlan | None) -> "Plan":
+        """Return the plan with, or for None without, a candidate; the slot stays as it is."""
+        candidates = _without(self.candidates, name)
+        return self._but(candidates=candidates if candidate is None else {**candidates, name: candidate})
+
+    def with_looked(self, name: str) -> "Plan":
+        """Return the plan with a note that the sidecar has looked at a model."""
+        return self._but(looked=self.looked | {name})
+
+    def covers(self, names: Iterable[str]) -> bool:
+        """Whether it says of every model what stands in its slot, or that nothing can."""
+        return all(name in self.models or name in self.looked for name in names)
+
+    def _but(self, **changed: object) -> "Plan":
+        return self.model_copy(update=changed)
+
+
+def _without(table: dict[str, _Value], name: str) -> dict[str, _Value]:
+    return {key: value for key, value in table.items() if key != name}
 
 
 class Stamp(NamedTuple):

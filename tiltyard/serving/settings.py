@@ -38,6 +38,7 @@ class WorkerSettings(Section):
         hint: File descriptor, inherited, whose writing has the sidecar look at once; None to leave it to its pauses.
         drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, how
             long it waits for requests on connections that it has accepted.
+        memory_mb: What its models may take in memory, megabytes; None to have all of them there at all times.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class WorkerSettings(Section):
     limits: Limits = Limits()
     hint: int | None = None
     drain_seconds: float = DRAIN_SECONDS
+    memory_mb: Annotated[float, Field(gt=0)] | None = None
 
 
 class SidecarSettings(Section):

@@ -8,7 +8,6 @@ plan file and the bundles in the local cache. Started by `tiltyard.serving.serve
 import asyncio
 import dataclasses
 import logging
-import math
 import socket
 import sys
 import time
@@ -17,69 +16,20 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from tiltyard.errors import ServingError, TiltyardError
 from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App
+from tiltyard.serving.following import PATIENCE_SECONDS, PlanFollower
 from tiltyard.serving.hooks import Hook
-from tiltyard.serving.plan import Stamp, read_plan, stamp_of
 from tiltyard.serving.processes import orphaned, start_log
 from tiltyard.serving.settings import WorkerSettings
-from tiltyard.serving.slots import Served, next_slots
+from tiltyard.serving.slots import Served
 
 LOOK_SECONDS = 0.1
-RETRY_SECONDS = 5.0
 GRACE_SECONDS = 30
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep an idle connection (60 s as a rule), so that it is they who close it."""
 
 _log = logging.getLogger(__name__)
-
-
-class PlanFollower:
-    """Loads what the plan file says whenever the file has changed.
-
-    Args:
-        settings: Names and the plan's path.
-    """
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._settings = settings
-        self._seen: Stamp | None = None
-        self._retry_at = math.inf
-        self._key = Environment().key
-
-    def due(self) -> bool:
-        """Whether the file has changed, or a version that could not be loaded deserves another try."""
-        return stamp_of(self._settings.plan) != self._seen or time.monotonic() >= self._retry_at
-
-    def load(self, served: Served) -> Served:
-        """Read the plan and load what is new beside what answers.
-
-        Args:
-            served: What answers now; left as it is.
-
-        Returns:
-            What should answer from now on: versions that could not be loaded leave their models' slots as they were.
-        """
-        self._seen, self._retry_at = stamp_of(self._settings.plan), math.inf
-        try:
-            plan = read_plan(self._settings.plan)
-        except ServingError as error:
-            _log.error("%s", error)
-            return served
-        slots, problems = next_slots(served.slots, plan, served.names, self._key)
-        for problem in problems.values():
-            _log.error("%s", problem, exc_info=None if isinstance(problem, TiltyardError) else problem)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-        failed = {name: _told(plan.models[name].version, problem) for name, problem in problems.items()}
-        return dataclasses.replace(served, slots=slots, refused=plan.refused, failed=failed)
-
-
-def _told(version: int, problem: Exception) -> str:
-    """Say to clients why a version cannot be loaded; places on this machine are for its log alone."""
-    if isinstance(problem, TiltyardError):
-        return f"Version {version} cannot be loaded here: {problem.what}. {problem.cure}".rstrip()
-    return f"Version {version} cannot be loaded here; the server's log has the reason."
 
 
 class Worker(uvicorn.Server):
@@ -99,6 +49,7 @@ class Worker(uvicorn.Server):
         self._app = app
         self._settings = settings
         self._follower = PlanFollower(settings)
+        self._loading = asyncio.Lock()
         self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # what the signal module calls
@@ -109,8 +60,11 @@ class Worker(uvicorn.Server):
     async def run_until_drained(self, listener: socket.socket) -> None:
         """Load the plan, then answer until a signal, or the loss of the supervisor, ends it.
 
-        A worker that can no longer follow the plan ends, too: the supervisor starts another.
+        It accepts nobody before it has a plan: connections wait in the system's queue, and no client meets a worker
+        that has nothing to say yet. A worker that can no longer follow the plan ends, too: the supervisor starts
+        another.
         """
+        await self._first_plan()
         self._swap(self._follower.load(self._app.served))
         looking = asyncio.create_task(self._look())
         looking.add_done_callback(self._stop)
@@ -118,6 +72,17 @@ class Worker(uvicorn.Server):
         if looking.done():
             looking.result()
         looking.cancel()
+
+    async def _first_plan(self) -> None:
+        """Wait for a plan that says something of every model, but not for ever."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._follower.told() and time.monotonic() < deadline and not orphaned(self._settings.parent):  # noqa: ASYNC110  # another process writes it
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def fetch(self, name: str) -> None:
+        """Load a model that is not in memory; requests for other models are answered meanwhile."""
+        async with self._loading:
+            self._swap(await asyncio.to_thread(self._follower.fetch, self._app.served, name))
 
     def _stop(self, _: object) -> None:
         """Have uvicorn end."""
@@ -128,7 +93,8 @@ class Worker(uvicorn.Server):
         while not self._signals and not orphaned(self._settings.parent):
             await asyncio.sleep(LOOK_SECONDS)
             if self._follower.due():
-                self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
+                async with self._loading:
+                    self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
         await self._drain()
 
     async def _drain(self) -> None:
@@ -144,7 +110,8 @@ class Worker(uvicorn.Server):
 
     def _swap(self, served: Served) -> None:
         """Put what was loaded in the place of what answers: the one assignment."""
-        before, self._app.served = self._app.served, served
+        before = self._app.served
+        self._app.served = dataclasses.replace(served, draining=before.draining)
         for name, slot in served.slots.items():
             if before.slots.get(name) is not slot:
                 _log.info("`%s` answers with version %d", name, slot.version)
@@ -160,7 +127,8 @@ def main(arguments: list[str]) -> None:
     start_log("worker")
     secret = Environment().webhook_secret
     hook = Hook(secret.get_secret_value() if secret else None, settings.hint)
-    app = App(Served(names=settings.names, limits=settings.limits), hook)
+    used: dict[str, float] | None = None if settings.memory_mb is None else {}
+    app = App(Served(names=settings.names, limits=settings.limits, used=used), hook)
     config = uvicorn.Config(
         app,
         http="httptools",
