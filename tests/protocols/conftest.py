@@ -1,0 +1,5 @@
+"""The server of hand-made bundles, for every protocol."""
+
+from tests.serving.conftest import served
+
+__all__ = ["served"]

@@ -1,0 +1,85 @@
+"""Parquet → columns of plain values. Imported with the first such body only: Arrow is a third of a worker's memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tiltyard.serving.answers import RequestError
+from tiltyard.serving.protocols.frames import too_many
+
+_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError)
+_TEXT = "BYTE_ARRAY"
+
+
+def read(
+    body: bytes, features: Sequence[str], *, most_rows: int, most_bytes: int
+) -> tuple[dict[str, Sequence[object]], int]:
+    """Read the features of a table.
+
+    Args:
+        body: A Parquet file.
+        features: Names to read; one that is absent is left out.
+        most_rows: Limit of rows.
+        most_bytes: Limit of the size without compression.
+
+    Returns:
+        Columns of plain Python values, times as naive `datetime` in UTC; and the number of rows.
+
+    Raises:
+        RequestError: 400 for what is no Parquet file, 413 beyond a limit.
+    """
+    try:
+        file = _open(body)
+        _check_size(file.metadata, most_rows, most_bytes)
+        names = file.schema_arrow.names
+        wanted = [name for name in features if name in names]
+        if len(set(names)) < len(names):
+            raise RequestError("a column name stands twice", cure="Name every column once.")
+        table = file.read(columns=wanted, use_threads=False)
+        columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in wanted}
+    except _DAMAGED:
+        raise RequestError("the body is no Parquet file that can be read", cure="Send a whole file.") from None
+    return columns, int(file.metadata.num_rows)
+
+
+def _open(body: bytes) -> Any:
+    """Open a file; texts stay encoded by their dictionary, so that one long text many times stays one."""
+    schema = pq.ParquetFile(pa.BufferReader(body)).schema
+    columns = [schema.column(index) for index in range(len(schema.names))]
+    texts = [column.path for column in columns if column.physical_type == _TEXT and column.max_repetition_level == 0]
+    return pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
+
+
+def _check_size(metadata: Any, most_rows: int, most_bytes: int) -> None:
+    """Refuse a table by what its footer says, before any of it is unpacked."""
+    if metadata.num_rows > most_rows:
+        raise too_many(most_rows)
+    unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    if unpacked > most_bytes:
+        raise RequestError.of(413, "the table is too large when unpacked", cure="Send fewer rows or columns.")
+
+
+def _values(column: Any) -> list[object]:
+    """Return the plain values of one column."""
+    values: list[object] = []
+    for chunk in column.chunks:
+        values += _spread(chunk) if pa.types.is_dictionary(chunk.type) else _plain(chunk)
+    return values
+
+
+def _spread(chunk: Any) -> list[object]:
+    """Return the values of an array with a dictionary; each is made once."""
+    known = [*_plain(chunk.dictionary), None]
+    return [known[-1 if index is None else index] for index in chunk.indices.to_pylist()]
+
+
+def _plain(chunk: Any) -> list[object]:
+    """Return the values of an array as Python's own; times of any zone and unit as naive UTC in microseconds."""
+    if pa.types.is_timestamp(chunk.type):
+        moments = pc.cast(chunk, pa.timestamp("us", chunk.type.tz), safe=False)
+        chunk = pc.cast(pc.cast(moments, pa.int64()), pa.timestamp("us"))
+    plain: list[object] = chunk.to_pylist()
+    return plain
