@@ -10,7 +10,7 @@ from tiltyard.serving.answers import Answer, Headers, RequestError
 from tiltyard.serving.compression import compressed, inflated
 from tiltyard.serving.protocols import inference, invocations, own
 from tiltyard.serving.requests import Request
-from tiltyard.serving.slots import Served
+from tiltyard.serving.slots import Served, Unloaded
 
 _OF_MLFLOW = frozenset({"/invocations", "/ping", "/health", "/version"})
 
@@ -24,10 +24,15 @@ def handle(served: Served, request: Request) -> Answer:
 
     Returns:
         The answer; a failure that a client or an operator can cure is one, too.
+
+    Raises:
+        Unloaded: The model is not in memory; whoever can load it asks again.
     """
     protocol = protocol_of(request.path)
     try:
         answer: Answer = protocol.answer(served, inflated(request, served.limits.body_bytes))
+    except Unloaded:
+        raise
     except TiltyardError as error:
         return refuse(request.path, error)
     return compressed(answer, request)

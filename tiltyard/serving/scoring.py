@@ -1,19 +1,23 @@
 """Scoring: the way every protocol's prediction goes. Find the version, type the rows, run it, note what is logged."""
 
+import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from tiltyard.bundle.model import Predictions
 from tiltyard.bundle.reading import Typed
-from tiltyard.errors import did_you_mean
-from tiltyard.serving.answers import About, Answer, RequestError, shorten
+from tiltyard.errors import TiltyardError
+from tiltyard.serving.answers import About, Answer, RequestError
 from tiltyard.serving.requests import Request
+from tiltyard.serving.routing import key_text
 from tiltyard.serving.slots import Served, Slot
 
-CHAMPION = "champion"
 PREDICTION_ID = b"x-prediction-id"
+
+_log = logging.getLogger(__name__)
 
 
 class Scored(NamedTuple):
@@ -21,11 +25,12 @@ class Scored(NamedTuple):
 
     Attributes:
         slot: The version that answered.
-        role: `champion` or `candidate`.
+        role: `champion`, `candidate` or `previous`.
         typed: The rows, and what was noticed about them.
         predictions: One answer a row.
         id: Of the prediction; that of one row is `{id}-{row}`.
         record: Line for the prediction log.
+        failed: Candidate that was to answer and could not.
     """
 
     slot: Slot
@@ -34,11 +39,12 @@ class Scored(NamedTuple):
     predictions: Predictions
     id: str
     record: bytes = b""
+    failed: int | None = None
 
     def answer(self, answer: Answer) -> Answer:
         """Return a protocol's answer with the id, the record and the version that made it."""
         headers = (*answer.headers, (PREDICTION_ID, self.id.encode()))
-        about = About(self.slot.name, self.slot.version, self.role)
+        about = About(self.slot.name, self.slot.version, self.role, failed=self.failed)
         return answer._replace(headers=headers, record=self.record, about=about)
 
 
@@ -58,8 +64,49 @@ def score(
         RequestError: 404 or 503 (see `find_slot`), 500 for an answer that is not finite.
         DataError: A value breaks the contract; names row and column.
     """
-    slot = find_slot(served, name, version)
+    slot = served.find(name, version)
     typed = read(slot)
+    chosen = slot if version is not None else served.route(name, _key(served, slot, typed, request.id))
+    if chosen is not slot:
+        scored = _by_candidate(chosen, read, request.id)
+        if scored is not None:
+            return scored
+    failed = None if chosen is slot else chosen.version
+    return Scored(slot, slot.arm, typed, _run(slot, typed), request.id, failed=failed)
+
+
+def _key(served: Served, slot: Slot, typed: Typed, request_id: str) -> str:
+    """Return what decides between champion and candidate: the sticky column's value in the first row, or the id."""
+    column = served.sticky(slot.name)
+    if column is None or not typed.rows:
+        return request_id
+    names = slot.reader.names
+    value = typed.values[0][names.index(column)] if column in names else typed.others.get(column)
+    return key_text(value) or request_id
+
+
+def _by_candidate(slot: Slot, read: Callable[[Slot], Typed], request_id: str) -> Scored | None:
+    """Return the candidate's answer; None when it fails in any way, for then the champion answers."""
+    try:
+        typed = read(slot)
+        return Scored(slot, slot.arm, typed, _run(slot, typed), request_id)
+    except Exception as error:  # noqa: BLE001  # no client ever sees a candidate's failure; it is counted
+        _say(slot.name, slot.version, error.what if isinstance(error, TiltyardError) else type(error).__name__)
+        return None
+
+
+@lru_cache(maxsize=256)
+def _say(name: str, version: int, why: str) -> None:
+    """Log a candidate's failure, each kind once."""
+    _log.warning("`%s`: version %d, the candidate, failed on a request: %s", name, version, why)
+
+
+def _run(slot: Slot, typed: Typed) -> Predictions:
+    """Answer typed rows.
+
+    Raises:
+        RequestError: 500 for an answer that is not finite.
+    """
     predictions = slot.runtime.score(typed.matrix)
     if not np.isfinite(predictions.array).all():
         raise RequestError.of(
@@ -67,7 +114,7 @@ def score(
             f"version {slot.version} of `{slot.name}` answered with a number that is not finite",
             cure="Roll back with `tiltyard rollback`.",
         )
-    return Scored(slot, CHAMPION, typed, predictions, request.id)
+    return predictions
 
 
 def find_slot(served: Served, name: str, version: int | None = None) -> Slot:
@@ -77,30 +124,4 @@ def find_slot(served: Served, name: str, version: int | None = None) -> Slot:
         RequestError: 404 for a model this server is not for or a version that is not loaded, 503 for a model that
             has no champion here yet.
     """
-    slot = served.slots.get(name)
-    if slot is not None and version in {None, slot.version}:
-        return slot
-    if slot is not None:
-        raise RequestError.of(
-            404, f"version {version} of `{name}` is not loaded here", cure=f"Version {slot.version} answers."
-        )
-    if name in served.names:
-        raise RequestError.of(
-            503,
-            f"the model `{name}` has no champion here yet",
-            cure=_why_missing(served, name),
-            headers=((b"retry-after", b"2"),),
-        )
-    raise RequestError.of(
-        404, f"there is no model `{shorten(name, 63)}` on this server", cure=did_you_mean(name[:63], served.names)
-    )
-
-
-def _why_missing(served: Served, name: str) -> str:
-    """Return what an operator does about a model without a slot."""
-    refused = served.refused.get(name)
-    if name in served.failed:
-        return served.failed[name]
-    if refused is None:
-        return "Promote a version with `tiltyard train` or `tiltyard promote`; a new server needs a moment to fetch it."
-    return f"Version {refused.version} failed its verification: {refused.reason}"
+    return served.find(name, version)
