@@ -30,6 +30,7 @@ class About(NamedTuple):
         unknown: Column → rows whose level the contract does not know.
         unexpected: How many columns the contract does not know.
         failed: Version that should have answered and could not, so that the champion did; None when there is none.
+        schema: Line that the prediction log needs once before records of this version.
     """
 
     model: str
@@ -41,6 +42,7 @@ class About(NamedTuple):
     unknown: Mapping[str, Sequence[int]] = {}
     unexpected: int = 0
     failed: int | None = None
+    schema: bytes = b""
 
 
 class Answer(NamedTuple):
