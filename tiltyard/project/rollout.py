@@ -42,7 +42,7 @@ class RolloutSection(Section):
     slow_ratio: Annotated[float, Field(ge=1, le=20, strict=False)] = 2.0
     """The candidate returns when the share of its requests above the champion's 95th percentile of latency is surely
     more than this many times the champion's."""
-    prediction_shift: Annotated[float, Field(gt=0, strict=False)] = 0.1
+    prediction_shift: Annotated[float, Field(gt=0, strict=False)] = 0.2
     """Largest mean difference of the predictions on the same requests: in probability, or for regression in standard
     deviations of the champion's predictions."""
 
