@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
@@ -28,6 +29,7 @@ _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 """Microseconds."""
 
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # typed times are naive UTC
 _DAY_2000 = 10_957
 """Days from 1970, where numpy counts from, to 2000."""
 
@@ -91,7 +93,7 @@ class ColumnEncoding(Section):
             matrix[:] = _time_parts(values)
         elif self.kind is Kind.TEXT:
             for row, text in enumerate(values):
-                matrix[row] = _text_numbers(text)
+                matrix[row] = text_numbers(text)
         else:
             matrix[:, 0] = values
 
@@ -132,14 +134,18 @@ class Encoder(Section):
         """
         rows = len(columns[self.columns[0].column])
         matrix = np.empty((rows, len(self.features)), dtype=np.float64)
-        for encoding, place in zip(self.columns, self._places, strict=True):
+        for encoding, place in zip(self.columns, self.places, strict=True):
             encoding.encode(columns[encoding.column], matrix[:, place])
+        return self.single(matrix)
+
+    def single(self, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return a matrix as models take it: clipped, which is done in place, and float32."""
         np.minimum(matrix, LARGEST, out=matrix)
         np.maximum(matrix, -LARGEST, out=matrix)
         return matrix.astype(np.float32)
 
     @cached_property
-    def _places(self) -> tuple[slice, ...]:
+    def places(self) -> tuple[slice, ...]:
         """Where in the matrix each column goes."""
         ends = list(accumulate(len(column.features()) for column in self.columns))
         return tuple(slice(start, end) for start, end in pairwise([0, *ends]))
@@ -164,7 +170,17 @@ def _time_parts(values: NDArray[Any]) -> NDArray[np.float64]:
     return parts
 
 
-def _text_numbers(text: str | None) -> list[float]:
+def time_numbers(moment: datetime | None) -> list[float]:
+    """Return what one time becomes in the matrix, to the last bit as `ColumnEncoding.encode` has it."""
+    if moment is None:
+        return [np.nan] * len(_TIME_PARTS)
+    since = moment - _EPOCH
+    instant = since.seconds * 1_000_000 + since.microseconds
+    days = since.days - _DAY_2000 + instant / _DAY
+    return [days, instant / _HOUR, float((since.days + _MONDAY) % 7), float(moment.day), float(moment.month)]
+
+
+def text_numbers(text: str | None) -> list[float]:
     """Return the length and the hashed word counts of a text (the hashing trick, Weinberger et al. 2009)."""
     if text is None:
         return [np.nan] * (TEXT_BUCKETS + 1)

@@ -1,37 +1,61 @@
-"""From the rows of a request to the matrix that a version is run on, with what was noticed on the way."""
+"""From the rows of a request to the matrix that a version is run on, with what was noticed on the way.
+
+A reader is made when a version is loaded. It decodes the usual body in one step into a struct of the contract's columns
+and reads its cells without an array a column; whatever it cannot read it leaves to `tiltyard.data.rows`, whose meaning
+it shares to the last bit and whose sentences explain what is wrong.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from tiltyard.bundle.cells import Notes, Raw, cell_of
 from tiltyard.bundle.encoder import Encoder
-from tiltyard.data.contract import Contract
+from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.data.protection import changes_of
 from tiltyard.data.rows import rows_to_columns
+from tiltyard.data.values import Value, rules_of
+
+_PLAIN: dict[Kind, Any] = {
+    Kind.NUMBER: float | str,
+    Kind.INTEGER: int | float | str,
+    Kind.BOOLEAN: bool | int | float | str,
+    Kind.CATEGORY: str | int | float | bool,
+    Kind.TEXT: str | int | float | bool,
+    Kind.TIME: str,
+}
+"""JSON types that a kind can be written in."""
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(NamedTuple):
     """The rows of a request, typed and protected.
 
     Attributes:
         rows: How many.
         matrix: float32, shape (rows, features of the encoder).
-        columns: Feature column → typed values (see `tiltyard.data.rows.TypedRows.columns`).
+        values: Rows of typed values, in the order of the contract's features.
         unknown_levels: Category column → row numbers whose level the contract does not know.
         unexpected: Names that the contract does not know, sorted.
         outside: Numeric column → row numbers whose value is outside the contract's range.
+        others: Raw values of the first row in columns of the contract that are neither features nor the target.
     """
 
     rows: int
     matrix: NDArray[np.float32]
-    columns: Mapping[str, NDArray[Any]]
-    unknown_levels: Mapping[str, list[int]] = field(default_factory=dict)
+    values: Sequence[Sequence[Value]]
+    unknown_levels: Mapping[str, list[int]] = {}
     unexpected: tuple[str, ...] = ()
-    outside: Mapping[str, list[int]] = field(default_factory=dict)
+    outside: Mapping[str, list[int]] = {}
+    others: Mapping[str, object] = {}
+
+    def logged(self) -> Sequence[Sequence[Value]]:
+        """Return what the prediction log keeps of the rows: nothing of a protected column is in the clear."""
+        return self.values
 
 
 class Reader:
@@ -41,21 +65,54 @@ class Reader:
         contract: Its contract.
         encoder: Its encoder.
         key: Key of the keyed hashes; needed where a feature is hashed.
+
+    Raises:
+        ProjectError: A feature is hashed, and the key is missing or another than the model was trained with.
     """
 
     def __init__(self, contract: Contract, encoder: Encoder, key: str | None = None) -> None:
         self._contract = contract
         self._encoder = encoder
         self._key = key
+        rules, changes = rules_of(contract), changes_of(contract, contract.features, key)
+        self._cells = [
+            cell_of(column, encoding, rules, changes.get(column.name))
+            for column, encoding in zip(contract.features, encoder.columns, strict=True)
+        ]
+        self._expected = frozenset(column.name for column in contract.columns)
+        self._others = tuple(column.name for column in _others(contract) if column.role is not Role.TARGET)
+        self._decoder = msgspec.json.Decoder(_body_type(contract))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The features, in order."""
         return tuple(column.name for column in self._contract.features)
 
-    def read(self, body: bytes, most_rows: int) -> Typed | None:  # noqa: ARG002
-        """Read a body `{"rows": […]}` whose values are plain; None for one that has to be read with more care."""
-        return None
+    def read(self, body: bytes, most_rows: int) -> Typed | None:
+        """Read a body `{"rows": […]}` in one step.
+
+        Args:
+            body: Of a request.
+            most_rows: Limit of rows.
+
+        Returns:
+            The rows; None where the body is of another form, has a column that the contract does not know or more rows
+            than allowed, or breaks the contract: `type` and those before it say what is so.
+        """
+        try:
+            rows = self._decoder.decode(body).rows
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(rows) == 1:
+            first = astuple(rows[0])
+            typed = self._one(first)
+        elif 0 < len(rows) <= most_rows:
+            columns = list(zip(*map(astuple, rows), strict=True))
+            first = tuple(column[0] for column in columns) if self._others else ()
+            typed = self._many(columns, len(rows))
+        else:
+            return None
+        return self._with_others(typed, first[len(self._cells) :]) if typed and self._others else typed
 
     def type(self, rows: Sequence[Mapping[str, object]]) -> Typed:
         """Type rows with raw values.
@@ -63,16 +120,122 @@ class Reader:
         Raises:
             DataError: A value breaks the contract; names row and column.
         """
-        typed = rows_to_columns(rows, self._contract, self._key)
-        matrix = self._encoder.encode(typed.columns)
-        return Typed(len(rows), matrix, typed.columns, typed.unknown_levels, typed.unexpected, typed.outside)
+        unexpected = sorted({str(key) for row in rows for key in row if key not in self._expected})
+        columns = [[row.get(name) for row in rows] for name in self.names]
+        typed = self._read(columns, len(rows), tuple(unexpected)) or self._explained(rows)
+        return self._with_others(typed, [row.get(name) for row in rows[:1] for name in self._others])
 
-    def type_columns(self, columns: Mapping[str, Sequence[object]], rows: int) -> Typed:
-        """Type columns of raw values, each of `rows` values.
+    def type_columns(self, columns: Mapping[str, Raw], rows: int) -> Typed:
+        """Type columns of raw values.
+
+        Args:
+            columns: Name → one value a row; arrays of numbers are taken as they are.
+            rows: How many rows.
 
         Raises:
             DataError: A value breaks the contract; names row and column.
         """
-        names = list(columns)
-        values = zip(*columns.values(), strict=True) if names else (() for _ in range(rows))
-        return self.type([dict(zip(names, row, strict=True)) for row in values])
+        absent = [None] * rows
+        unexpected = sorted(str(name) for name in columns if name not in self._expected)
+        typed = self._read([columns.get(name, absent) for name in self.names], rows, tuple(unexpected))
+        if typed is None:
+            names = list(columns)
+            values = zip(*columns.values(), strict=True) if names else (() for _ in range(rows))
+            typed = self._explained([dict(zip(names, row, strict=True)) for row in values])
+        return self._with_others(typed, [columns.get(name, absent)[0] for name in self._others if rows])
+
+    def _read(self, columns: Sequence[Raw], rows: int, unexpected: tuple[str, ...]) -> Typed | None:
+        """Read raw values by column; None where one breaks the contract."""
+        typed = self._one([column[0] for column in columns]) if rows == 1 else self._many(columns, rows)
+        return typed._replace(unexpected=unexpected) if typed and unexpected else typed
+
+    def _with_others(self, typed: Typed, raws: Sequence[object]) -> Typed:
+        """Add what the first row holds in the columns that are not read."""
+        others = {name: raw for name, raw in zip(self._others, raws, strict=False) if raw is not None}
+        return typed._replace(others=others) if others else typed
+
+    def _one(self, raws: Sequence[object]) -> Typed | None:
+        """Read a single row; what follows its features in `raws` is not looked at."""
+        numbers: list[float] = []
+        notes = Notes({}, {})
+        try:
+            values = [cell.one(raw, numbers, notes) for cell, raw in zip(self._cells, raws, strict=False)]
+        except (ValueError, TypeError, ArithmeticError):
+            return None
+        return Typed(1, np.array((numbers,), dtype=np.float32), (values,), notes.unknown, (), notes.outside)
+
+    def _many(self, columns: Sequence[Raw], rows: int) -> Typed | None:
+        """Read several rows by column; what follows the features in `columns` is not looked at."""
+        matrix = np.empty((rows, len(self._encoder.features)))
+        notes = Notes({}, {})
+        try:
+            values = [
+                cell.many(raws, matrix[:, place], notes)
+                for cell, raws, place in zip(self._cells, columns, self._encoder.places, strict=False)
+            ]
+        except (ValueError, TypeError, ArithmeticError):
+            return None
+        if np.isnan(matrix[:, self._required]).any():
+            return None
+        outside = self._outside(matrix)
+        return Typed(rows, self._encoder.single(matrix), list(zip(*values, strict=True)), notes.unknown, (), outside)
+
+    def _outside(self, matrix: NDArray[np.float64]) -> dict[str, list[int]]:
+        """Return the row numbers outside their columns' ranges."""
+        names, places, low, high = self._ranges
+        if not names:
+            return {}
+        values = matrix[:, places]
+        outside = (values < low) | (values > high)
+        if not outside.any():
+            return {}
+        return {
+            name: np.flatnonzero(found).tolist() for name, found in zip(names, outside.T, strict=True) if found.any()
+        }
+
+    def _explained(self, rows: Sequence[Mapping[str, object]]) -> Typed:
+        """Read rows in the way that says what is wrong with them."""
+        typed = rows_to_columns(rows, self._contract, self._key)
+        values = list(zip(*typed.values.values(), strict=True))
+        matrix = self._encoder.encode(typed.columns)
+        return Typed(len(rows), matrix, values, typed.unknown_levels, typed.unexpected, typed.outside)
+
+    @cached_property
+    def _required(self) -> list[int]:
+        """Columns of the matrix that may not be missing."""
+        places = zip(self._contract.features, self._encoder.places, strict=True)
+        return [place.start for column, place in places if not column.nullable]
+
+    @cached_property
+    def _ranges(self) -> tuple[list[str], list[int], NDArray[np.float64], NDArray[np.float64]]:
+        """Names and places of the columns with a range, and the least and largest values."""
+        ranged = [
+            (column, place.start)
+            for column, place in zip(self._contract.features, self._encoder.places, strict=True)
+            if column.minimum is not None or column.maximum is not None
+        ]
+        low = [-np.inf if column.minimum is None else column.minimum for column, _ in ranged]
+        high = [np.inf if column.maximum is None else column.maximum for column, _ in ranged]
+        return [column.name for column, _ in ranged], [place for _, place in ranged], np.array(low), np.array(high)
+
+
+def _body_type(contract: Contract) -> Any:
+    """Return the type of a body: the features in their order, then the other columns, which are not read."""
+    columns = [*contract.features, *_others(contract)]
+    fields = [(f"c{at}", *_field(column, is_read=at < len(contract.features))) for at, column in enumerate(columns)]
+    row = msgspec.defstruct("Row", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+    return msgspec.defstruct("Body", [("rows", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
+
+
+def _others(contract: Contract) -> list[Column]:
+    """Return the columns that are no features, the target last."""
+    others = [column for column in contract.columns if column.role not in {Role.FEATURE, Role.TARGET}]
+    return [*others, contract.target]
+
+
+def _field(column: Column, *, is_read: bool) -> tuple[Any, Any]:
+    """Return type and field of a column; one that need not be sent is missing when it is not."""
+    kind = _PLAIN[column.kind] if column.protection is None and is_read else Any
+    if column.nullable or not is_read:
+        return kind | None if kind is not Any else Any, msgspec.field(name=column.name, default=None)
+    return kind, msgspec.field(name=column.name)

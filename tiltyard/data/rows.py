@@ -37,12 +37,14 @@ class TypedRows:
         unknown_levels: Category column → row numbers (from 0) whose level the contract does not know.
         unexpected: Keys of the rows that the contract does not know, sorted.
         outside: Number or integer column → row numbers whose value is outside the contract's range.
+        values: Feature column → the typed values themselves, from which `columns` are made.
     """
 
     columns: dict[str, NDArray[Any]]
     unknown_levels: dict[str, list[int]] = field(default_factory=dict)
     unexpected: tuple[str, ...] = ()
     outside: dict[str, list[int]] = field(default_factory=dict)
+    values: dict[str, list[Value]] = field(default_factory=dict)
 
 
 def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, key: str | None = None) -> TypedRows:
@@ -65,17 +67,19 @@ def rows_to_columns(rows: Sequence[Mapping[str, object]], contract: Contract, ke
     names = _names(tuple(column.name for column in contract.columns))
     unexpected = sorted({str(key) for row in rows for key in row if key not in names})
     columns: dict[str, NDArray[Any]] = {}
+    typed: dict[str, list[Value]] = {}
     unknown: dict[str, list[int]] = {}
     for column in features:
         change = changes.get(column.name)
         values = [_value(column, row, number, rules, change) for number, row in enumerate(rows)]
         if not column.nullable and None in values:
             raise _missing(column, rows, values.index(None), unexpected)
+        typed[column.name] = values
         columns[column.name] = column_array(column.kind, values)
         if column.kind is Kind.CATEGORY and (new := _new_levels(column, values)):
             unknown[column.name] = new
     outside = _outside(features, columns)
-    return TypedRows(columns=columns, unknown_levels=unknown, unexpected=tuple(unexpected), outside=outside)
+    return TypedRows(columns, unknown, tuple(unexpected), outside, typed)
 
 
 def array_to_rows(features: Sequence[object], contract: Contract) -> list[dict[str, object]]:
