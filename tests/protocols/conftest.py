@@ -1,5 +1,18 @@
-"""The server of hand-made bundles, for every protocol."""
+"""The server of hand-made bundles, for every protocol; and one whose answers depend on every bit of a row."""
 
+import pytest
+
+from tests.protocols.models import CONTRACTS, write_models
 from tests.serving.conftest import served
+from tiltyard.serving.settings import Limits
+from tiltyard.serving.slots import Served, load_slot
 
 __all__ = ["served"]
+
+
+@pytest.fixture(scope="session")
+def weighing(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A server with a model of each task, and one that has no champion yet."""
+    plan = write_models(tmp_path_factory.mktemp("models"))
+    slots = {name: load_slot(name, planned) for name, planned in plan.models.items()}
+    return Served(names=(*CONTRACTS, "waiting"), slots=slots, limits=Limits(body_bytes=100_000, rows=100))

@@ -61,10 +61,49 @@ def _graph(features: int, answer: Sequence[float], task: Task) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def weighing_graph(features: int, answers: int, task: Task) -> bytes:
+    """A graph whose answer depends on every bit of a row: a weighted sum, missing values as zero."""
+    weights = np.sin(np.arange(1.0, 1.0 + features * answers)).reshape(features, answers)
+    nodes = [
+        helper.make_node("IsNaN", ["rows"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "rows"], ["filled"]),
+        helper.make_node("Cast", ["filled"], ["numbers"], to=TensorProto.DOUBLE),
+        helper.make_node("MatMul", ["numbers", "weights"], ["sums"]),
+    ]
+    if task is Task.REGRESSION:
+        nodes.append(helper.make_node("Reshape", ["sums", "flat"], ["values"]))
+        output = helper.make_tensor_value_info("values", TensorProto.DOUBLE, ["n"])
+    else:
+        nodes.append(helper.make_node("Softmax", ["sums"], ["probabilities"], axis=1))
+        output = helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["n", answers])
+    constants = [_tensor("zero", [0], np.float32), _tensor("flat", [-1], np.int64)]
+    constants.append(numpy_helper.from_array(weights, "weights"))
+    source = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", features])
+    graph = helper.make_graph(nodes, "weighing", [source], [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def write_weighing_bundle(folder: Path, contract: Contract) -> str:
+    """Write a bundle whose answers depend on every bit of a row; return its digest."""
+    width = len(contract.classes) or 1
+    answer = [1 / width] * width if contract.classes else [0.0]
+    graph = weighing_graph(len(Encoder.of(contract).features), width, contract.task)
+    return write_bundle(folder, contract, answer, graph=graph)
+
+
 def write_bundle(
-    folder: Path, contract: Contract, answer: Sequence[float], *, expected: Sequence[float] | None = None
+    folder: Path,
+    contract: Contract,
+    answer: Sequence[float],
+    *,
+    expected: Sequence[float] | None = None,
+    graph: bytes | None = None,
 ) -> str:
-    """Write a bundle whose every answer is `answer`; return its digest. With `expected`, its golden rows are wrong."""
+    """Write a bundle whose every answer is `answer`; return its digest. With `expected`, its golden rows are wrong.
+
+    With a `graph` of its own, `answer` is the one to a row whose every value is missing.
+    """
     encoder = Encoder.of(contract)
     classes: tuple[Level, ...] = contract.classes
     cells: dict[str, tuple[Cell, ...]] = {column.name: (None,) for column in contract.features}
@@ -73,7 +112,7 @@ def write_bundle(
         CONTRACT: contract.model_dump_json().encode(),
         ENCODER: encoder.model_dump_json().encode(),
         GOLDEN: golden.model_dump_json().encode(),
-        GRAPH: _graph(len(encoder.features), answer, contract.task),
+        GRAPH: graph or _graph(len(encoder.features), answer, contract.task),
     }
     folder.mkdir(parents=True)
     for name in FILES:
