@@ -55,6 +55,7 @@ class CandidatePlan(Section):
     Attributes:
         slot: The version.
         start: Number of the ledger's entry that began the rollout.
+        step: Number of the rollout's step, from 0.
         strategy: `canary` and `blue_green` answer their share; `shadow` answers nobody.
         share: Part of the requests that it answers, 0 to 1.
         key: Column whose value decides which requests; None to let chance decide, by the request's id.
@@ -63,6 +64,7 @@ class CandidatePlan(Section):
 
     slot: SlotPlan
     start: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0)] = 0
     strategy: Literal["canary", "blue_green", "shadow"]
     share: Annotated[float, Field(ge=0, le=1)] = 0.0
     key: str | None = None

@@ -75,3 +75,19 @@ class SidecarSettings(Section):
     poll_seconds: float
     hint: int | None = None
     verify_seconds: float = 120.0
+
+
+class ShadowSettings(Section):
+    """What the shadow is told.
+
+    Attributes:
+        names: Models whose candidates it compares.
+        plan: Path of the plan file.
+        log: Folder of the prediction log's segments.
+        parent: Process id of the supervisor; the shadow ends when it is gone.
+    """
+
+    names: tuple[str, ...]
+    plan: Annotated[Path, Field(strict=False)]
+    log: Annotated[Path, Field(strict=False)]
+    parent: int
