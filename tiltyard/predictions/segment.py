@@ -1,0 +1,350 @@
+"""The prediction log of one process: a line is in the system's hands, or on the disk, before its answer leaves."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from tiltyard.errors import ServingError
+from tiltyard.predictions.files import OPEN, SEALED, flush_folder, is_file_of, lock, segment_names
+from tiltyard.predictions.settings import LogSettings
+
+RETRY_SECONDS = 2
+"""When a client may ask again after an answer that could not be logged."""
+
+_ROTATE_AGAIN_SECONDS = 1.0
+
+
+class UnloggedError(ServingError):
+    """An answer that cannot be logged, and is therefore refused."""
+
+    retry_after = RETRY_SECONDS
+
+
+class Counts(NamedTuple):
+    """What a log has done since it began.
+
+    Attributes:
+        written: Appended lines, those of schemas aside.
+        bytes: Appended bytes.
+        unlogged: Answers that could not be logged, and were sent or refused.
+    """
+
+    written: int
+    bytes: int
+    unlogged: int
+
+
+class Segment:
+    """One file that this process writes, and nobody else while it lives.
+
+    Args:
+        folder: Folder of the segments.
+        name: Its name, without an ending.
+        opened: When it was opened, on the log's clock.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, folder: Path, name: str, opened: float) -> None:
+        self.path = folder / f"{name}{OPEN}"
+        self.opened = opened
+        self.known: set[Hashable] = {None}
+        self.size = 0
+        self.synced = 0
+        self.named = False
+        self.torn = False
+        self.failed = False
+        self._descriptor = _locked(self.path)
+
+    def write(self, content: bytes) -> None:
+        """Append whole lines.
+
+        Raises:
+            OSError: They could not be written; what was written of them is taken back, or the segment is `torn`.
+        """
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._descriptor, content[written:] if written else content)
+        except OSError:
+            self._take_back()
+            raise
+        self.size += written
+
+    def sync(self) -> None:
+        """Bring to the disk what was written so far, and the file's name; a segment that cannot be is `failed`."""
+        size = self.size
+        try:
+            if self.synced < size:
+                os.fdatasync(self._descriptor)
+            if not self.named:
+                flush_folder(self.path.parent)
+            self.synced, self.named = size, True
+        except OSError:
+            self.failed = True
+
+    def is_there(self) -> bool:
+        """Whether the file still has its name; nobody but a person takes it away."""
+        return is_file_of(self._descriptor, self.path)
+
+    def end(self) -> None:
+        """Seal the segment; one that is torn is left to recovery."""
+        try:
+            if not self.torn:
+                self.path.rename(self.path.with_suffix(SEALED))
+        except OSError:
+            pass  # it stays as it is, and recovery seals it
+        finally:
+            os.close(self._descriptor)
+
+    def _take_back(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError:
+            self.torn = True
+
+
+class Ticket(NamedTuple):
+    """An appended line, to be waited for.
+
+    Attributes:
+        segment: The segment it is in.
+        end: Where it ends.
+    """
+
+    segment: Segment
+    end: int
+
+
+class PredictionLog:
+    r"""The log of one process. `append` is for any thread, `synced` for the one with the event loop.
+
+    Args:
+        folder: Folder of the segments; made when it is not there.
+        settings: Durability, what a full disk means, sampling, rotation.
+        clock: Seconds that only grow.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     log = PredictionLog(Path(folder))
+        ...     _ = log.append(b'{"id":"1"}\n', ("churn", 3), b'{"schema":1}\n')
+        ...     log.close()
+        ...     print(next(Path(folder).iterdir()).read_text(), end="")
+        {"schema":1}
+        {"id":"1"}
+    """
+
+    def __init__(
+        self, folder: Path, settings: LogSettings | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = folder
+        self._settings = settings or LogSettings()
+        self._clock = clock
+        self._names = segment_names()
+        self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        self._to_disk = self._settings.durability == "disk"
+        self._threshold = int(self._settings.sample * 2**64)
+        self._segment: Segment | None = None
+        self._retired: list[Segment] = []
+        self._rotate_after = 0.0
+        self._written = self._bytes = self._unlogged = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._flushing: asyncio.Future[None] | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What the log has done since it began."""
+        return Counts(self._written, self._bytes, self._unlogged)
+
+    def wants(self, prediction: str) -> bool:
+        """Whether the sample has a prediction; the same id is always answered alike.
+
+        Args:
+            prediction: Its id.
+        """
+        if self._threshold >= 2**64:
+            return True
+        digest = blake2b(prediction.encode(), digest_size=8).digest()
+        return int.from_bytes(digest) < self._threshold
+
+    def append(self, lines: bytes, key: Hashable, schema: bytes, *, required: bool = False) -> Ticket | None:
+        """Append whole lines; with durability `process` they survive the process when this returns.
+
+        Args:
+            lines: One or more lines, each with its line feed.
+            key: What the schema is of: model and version; None for lines that need none.
+            schema: Line that must precede the first such line of a segment.
+            required: Refuse even where a full disk means to answer all the same.
+
+        Returns:
+            What to wait for with `synced`; None when it was not logged, which is counted.
+
+        Raises:
+            UnloggedError: It could not be logged, and that is a reason to refuse the answer.
+        """
+        with self._lock:
+            try:
+                segment = self._current()
+                content = lines if key in segment.known else schema + lines
+                segment.write(content)
+            except OSError as error:
+                self._abandon_torn()
+                self._unable(error.strerror or "error", required=required)
+                return None
+            segment.known.add(key)
+            self._written += 1
+            self._bytes += len(content)
+            return Ticket(segment, segment.size)
+
+    async def synced(self, ticket: Ticket | None, *, required: bool = False) -> None:
+        """Wait until lines are as durable as the settings say; those who wait at one time share one flush.
+
+        Args:
+            ticket: What `append` returned.
+            required: As for `append`.
+
+        Raises:
+            UnloggedError: The disk refused, and that is a reason to refuse the answer.
+        """
+        if ticket is None or not self._to_disk:
+            return
+        segment, end = ticket
+        while segment.synced < end and not segment.failed:
+            await asyncio.shield(self._flush_soon())
+        if segment.synced < end:
+            with self._lock:
+                self._unable("it cannot be flushed", required=required)
+
+    def tick(self) -> None:
+        """Seal what has come of age; to be called every now and then, for it costs nothing when nothing is due."""
+        segment = self._segment
+        if segment is not None and (self._is_due(segment) or not segment.is_there()):
+            with self._lock:
+                if segment is self._segment:
+                    self._retire()
+        if self._retired:
+            self._flush()
+
+    def close(self) -> None:
+        """Seal what is open; the log can be used again."""
+        with self._lock:
+            self._retire()
+        self._flush()
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def _current(self) -> Segment:
+        """Return the segment to write to.
+
+        Raises:
+            OSError: There is none, and none can be made.
+        """
+        segment = self._segment
+        if segment is None:
+            segment = self._segment = self._opened()
+        elif segment.failed or self._is_due(segment):
+            return self._rotated(segment)
+        return segment
+
+    def _is_due(self, segment: Segment) -> bool:
+        now = self._clock()
+        old = segment.size >= self._settings.rotate_bytes or now - segment.opened >= self._settings.rotate_seconds
+        return old and now >= self._rotate_after
+
+    def _rotated(self, segment: Segment) -> Segment:
+        """Return a new segment; the old one goes on where none can be made, unless the disk has refused it."""
+        try:
+            fresh = self._opened()
+        except OSError:
+            if segment.failed:
+                raise
+            self._rotate_after = self._clock() + _ROTATE_AGAIN_SECONDS
+            return segment
+        self._retire()
+        self._segment = fresh
+        return fresh
+
+    def _opened(self) -> Segment:
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            flush_folder(self._folder.parent)
+        return Segment(self._folder, next(self._names), self._clock())
+
+    def _retire(self) -> None:
+        """Write no more to the segment; sealed at once, or after its flush where that is promised."""
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        if self._to_disk:
+            self._retired.append(segment)
+        else:
+            segment.end()
+
+    def _abandon_torn(self) -> None:
+        """Write no more to a segment whose last line could not be taken back."""
+        if self._segment is not None and self._segment.torn:
+            self._retire()
+
+    def _unable(self, reason: str, *, required: bool) -> None:
+        """Count what is not logged, and refuse it where that is asked for."""
+        self._unlogged += 1
+        if required or self._settings.when_full == "refuse":
+            raise UnloggedError(
+                f"the prediction log cannot be written ({reason})",
+                cure="Ask again soon; whoever keeps the server frees the disk, or sets TILTYARD_LOG_WHEN_FULL=answer.",
+            )
+
+    def _flush_soon(self) -> asyncio.Future[None]:
+        """Return the flush that is under way, or begin one."""
+        if self._flushing is None or self._flushing.done():
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="prediction-log")
+            self._flushing = asyncio.get_running_loop().run_in_executor(self._thread, self._flush)
+        return self._flushing
+
+    def _flush(self) -> None:
+        """Bring all that was appended to the disk, and seal what is not written to any more."""
+        with self._syncing:
+            with self._lock:
+                retired, self._retired = self._retired, []
+                segment = self._segment
+            for old in retired:
+                old.sync()
+                old.end()
+            if segment is not None and self._to_disk:
+                segment.sync()
+                if segment.failed:
+                    self._give_up(segment)
+
+    def _give_up(self, segment: Segment) -> None:
+        """Leave a segment that the disk refused: what it holds was not acknowledged, what follows is another's."""
+        with self._lock:
+            if segment is self._segment:
+                self._segment = None
+                segment.end()
+
+
+def _locked(path: Path) -> int:
+    """Make a file and hold its lock.
+
+    Recovery removes an empty file that nobody holds, also in the moment before it is locked; then it is made again.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        lock(descriptor, wait=True)
+        if is_file_of(descriptor, path):
+            return descriptor
+        os.close(descriptor)

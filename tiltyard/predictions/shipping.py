@@ -1,0 +1,107 @@
+"""Sealed segments become Parquet in the store, once: the same segment always gives the same objects."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tiltyard.predictions.columns import Part, read_segment
+from tiltyard.predictions.files import DAMAGED, flush_folder, held, sealed_segments
+from tiltyard.storage.base import Store
+
+
+class Shipment(NamedTuple):
+    """What was shipped.
+
+    Attributes:
+        segments: Segments that are in the store now, and gone from here.
+        objects: Objects that hold them.
+        rows: Rows in these.
+        damaged: Lines that could not be read, and are put aside.
+    """
+
+    segments: int = 0
+    objects: int = 0
+    rows: int = 0
+    damaged: int = 0
+
+    def __add__(self, other: "Shipment") -> "Shipment":  # type: ignore[override]
+        return Shipment(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+def ship(folder: Path, store: Store) -> Iterator[Shipment]:
+    """Ship what is sealed, the oldest first.
+
+    Args:
+        folder: Folder of the segments; need not be there.
+        store: Where they go.
+
+    Yields:
+        What was shipped, segment by segment.
+
+    Raises:
+        StorageError: The store cannot be reached, is full or refuses; the segment stays for the next time.
+        OSError: A segment cannot be read, or what is damaged of it cannot be put aside.
+    """
+    for path in sealed_segments(folder):
+        shipment = ship_segment(path, store)
+        if shipment is not None:
+            yield shipment
+
+
+def ship_segment(path: Path, store: Store) -> Shipment | None:
+    """Ship a sealed segment and remove it.
+
+    An object's name follows from the segment's, and its content from the segment's content, so that a second shipment
+    writes the same once more. The segment is removed last: whoever dies before has lost nothing.
+
+    Args:
+        path: The sealed segment.
+        store: Where it goes.
+
+    Returns:
+        What was shipped; None when somebody else ships it.
+
+    Raises:
+        StorageError: The store cannot be reached, is full or refuses; the segment stays.
+        OSError: The segment cannot be read, or what is damaged of it cannot be put aside.
+    """
+    with held(path) as descriptor:
+        if descriptor is None:
+            return None
+        with os.fdopen(os.dup(descriptor), "rb") as lines:
+            contents = read_segment(lines)
+        rows = sum(_upload(part, path.stem, store) for part in contents.parts)
+        if contents.damaged:
+            _put_aside(path.with_suffix(DAMAGED), contents.damaged)
+        path.unlink()
+        return Shipment(1, len(contents.parts), rows, len(contents.damaged))
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file."""
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+def _upload(part: Part, segment: str, store: Store) -> int:
+    """Write one object; return its rows."""
+    table = part.table()
+    store.write(part.key(segment), parquet_bytes(table))
+    return int(table.num_rows)
+
+
+def _put_aside(target: Path, lines: list[bytes]) -> None:
+    """Keep what cannot be read, for a person: all of it is there before its segment goes."""
+    with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(target)
+    flush_folder(target.parent)
