@@ -8,11 +8,12 @@ from types import ModuleType
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, Headers, RequestError
 from tiltyard.serving.compression import compressed, inflated
-from tiltyard.serving.protocols import inference, invocations, own
+from tiltyard.serving.protocols import inference, invocations, openapi, own, page
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served, Unloaded
 
 _OF_MLFLOW = frozenset({"/invocations", "/ping", "/health", "/version"})
+_DOCUMENTS = {openapi.PATH: openapi, page.PATH: page}
 
 
 def handle(served: Served, request: Request) -> Answer:
@@ -57,4 +58,4 @@ def protocol_of(path: str) -> ModuleType:
         return inference
     if path in _OF_MLFLOW or path.endswith("/invocations"):
         return invocations
-    return own
+    return _DOCUMENTS.get(path, own)

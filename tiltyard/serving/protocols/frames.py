@@ -54,11 +54,13 @@ class Bounds(NamedTuple):
 
     Attributes:
         features: Names that the model knows, in order.
+        others: Names beside them that decide which version answers.
         rows: Most rows.
         unpacked: Most bytes of a Parquet table without its compression.
     """
 
     features: tuple[str, ...]
+    others: tuple[str, ...]
     rows: int
     unpacked: int
 
@@ -119,14 +121,15 @@ def from_csv(body: bytes, bounds: Bounds) -> Sent:
 
 
 def from_parquet(body: bytes, bounds: Bounds) -> Sent:
-    """Read a Parquet body; columns that the model does not know are not unpacked.
+    """Read a Parquet body; columns that nobody asks for are not unpacked.
 
     Raises:
         RequestError: 400 for what is no Parquet file, 413 for too many rows or too much data.
     """
     from tiltyard.serving.protocols import parquet  # noqa: PLC0415  # loads Arrow, which few servers ever need
 
-    columns, rows = parquet.read(body, bounds.features, most_rows=bounds.rows, most_bytes=bounds.unpacked)
+    names = tuple(dict.fromkeys(bounds.features + bounds.others))
+    columns, rows = parquet.read(body, names, most_rows=bounds.rows, most_bytes=bounds.unpacked)
     return Sent(_bounded(Frame(columns, rows), bounds), {})
 
 

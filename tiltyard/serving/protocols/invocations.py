@@ -93,7 +93,7 @@ def invoke(served: Served, request: Request, name: str) -> Answer:
         RequestError: No such model, no such content type, another shape than a table, or too many rows.
         DataError: A value breaks the contract; names row and column.
     """
-    table = _Table(request, served.limits)
+    table = _Table(request, served.limits, served.sticky(name))
     scored = score(served, request, name, table.read)
     return scored.answer(json_answer({"predictions": _predictions(scored, with_probabilities=table.probabilities)}))
 
@@ -105,14 +105,16 @@ class _Table:
         probabilities: Whether the answer is to hold them; known once the table was read.
     """
 
-    def __init__(self, request: Request, limits: Limits) -> None:
+    def __init__(self, request: Request, limits: Limits, sticky: str | None) -> None:
         self._request = request
         self._limits = limits
+        self._others = () if sticky is None else (sticky,)
         self.probabilities = False
 
     def read(self, slot: Slot) -> Typed:
         """Type the table by a version's contract."""
-        bounds = Bounds(slot.reader.names, self._limits.rows, self._limits.body_bytes * _UNPACKED)
+        limits = self._limits
+        bounds = Bounds(slot.reader.names, self._others, limits.rows, limits.body_bytes * _UNPACKED)
         table, params = _format(self._request)(self._request.body, bounds)
         self.probabilities = _wants_probabilities(params, slot)
         return slot.reader.type_columns(*table) if isinstance(table, Frame) else slot.reader.type(table)
@@ -120,7 +122,7 @@ class _Table:
 
 def _is_ready(served: Served) -> bool:
     """Whether every model can answer and the server is not going away."""
-    return not served.draining and all(name in served.slots for name in served.names)
+    return not served.draining and all(map(served.answers, served.names))
 
 
 def _name(served: Served, path: str) -> str:

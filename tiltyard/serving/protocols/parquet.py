@@ -15,13 +15,13 @@ _TEXT = "BYTE_ARRAY"
 
 
 def read(
-    body: bytes, features: Sequence[str], *, most_rows: int, most_bytes: int
+    body: bytes, wanted: Sequence[str], *, most_rows: int, most_bytes: int
 ) -> tuple[dict[str, Sequence[object]], int]:
-    """Read the features of a table.
+    """Read some columns of a table.
 
     Args:
         body: A Parquet file.
-        features: Names to read; one that is absent is left out.
+        wanted: Names to read; one that is absent is left out.
         most_rows: Limit of rows.
         most_bytes: Limit of the size without compression.
 
@@ -35,11 +35,11 @@ def read(
         file = _open(body)
         _check_size(file.metadata, most_rows, most_bytes)
         names = file.schema_arrow.names
-        wanted = [name for name in features if name in names]
+        found = [name for name in wanted if name in names]
         if len(set(names)) < len(names):
             raise RequestError("a column name stands twice", cure="Name every column once.")
-        table = file.read(columns=wanted, use_threads=False)
-        columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in wanted}
+        table = file.read(columns=found, use_threads=False)
+        columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in found}
     except _DAMAGED:
         raise RequestError("the body is no Parquet file that can be read", cure="Send a whole file.") from None
     return columns, int(file.metadata.num_rows)
