@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
 
@@ -18,12 +19,34 @@ class Limits(Section):
     Attributes:
         body_bytes: Longest body.
         rows: Most rows in one request.
-        body_seconds: Longest time for a body to arrive.
+        body_seconds: Longest time for a body to arrive, or for a client to go on reading its answer.
+        header_bytes: Longest head of a request.
+        header_seconds: Longest time for a head to arrive.
+        in_flight: Most requests at the same time in one worker; more are answered 503 at once.
+        connections: Most connections at the same time to one worker.
+        held_bytes: Most bytes of long bodies at the same time in one worker.
     """
 
     body_bytes: Annotated[int, Field(gt=0)] = 10 * MEBIBYTE
     rows: Annotated[int, Field(gt=0)] = 10_000
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
+    header_bytes: Annotated[int, Field(gt=0)] = MEBIBYTE // 16
+    header_seconds: Annotated[float, Field(gt=0)] = 10.0
+    in_flight: Annotated[int, Field(gt=0)] = 1024
+    connections: Annotated[int, Field(gt=0)] = 8192
+    held_bytes: Annotated[int, Field(gt=0)] = 256 * MEBIBYTE
+
+
+class TlsFiles(Section):
+    """What a server needs for HTTPS, as PEM.
+
+    Attributes:
+        certificate: Certificate, and those between it and an authority.
+        key: Its private key, without a password.
+    """
+
+    certificate: Annotated[Path, Field(strict=False)]
+    key: Annotated[Path, Field(strict=False)]
 
 
 class WorkerSettings(Section):
@@ -39,6 +62,9 @@ class WorkerSettings(Section):
         drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, how
             long it waits for requests on connections that it has accepted.
         memory_mb: What its models may take in memory, megabytes; None to have all of them there at all times.
+        log: How the prediction log is kept; None to keep none.
+        log_folder: Where it is kept.
+        tls: For HTTPS; None for HTTP.
     """
 
     names: tuple[str, ...]
@@ -49,6 +75,9 @@ class WorkerSettings(Section):
     hint: int | None = None
     drain_seconds: float = DRAIN_SECONDS
     memory_mb: Annotated[float, Field(gt=0)] | None = None
+    log: LogSettings | None = None
+    log_folder: Annotated[Path, Field(strict=False)] = Path("log")
+    tls: TlsFiles | None = None
 
 
 class SidecarSettings(Section):
