@@ -249,6 +249,14 @@ def test_of_two_equal_keys_the_last_counts_and_numbers_keep_their_value(body: by
     assert_same(typed, carefully(CONTRACT, msgspec.json.decode(body)["rows"]))
 
 
+@pytest.mark.parametrize("name", ['qu"ote', "back\\slash", "line\nfeed", "Größe", "", "rows"])
+def test_a_column_may_have_any_name(name: str) -> None:
+    contract = contract_of(Column(name=name, kind=Kind.NUMBER))
+    reader, rows = reader_of(contract), [{name: 2.5}]
+    quick = reader.read(json.dumps({"rows": rows}).encode(), MOST)
+    assert_same(quick or reader.type(rows), carefully(contract, rows))
+
+
 def test_minus_zero_keeps_its_sign() -> None:
     typed = reader_of(CONTRACT).read(b'{"rows": [{"age": 41, "spent": -0.0}]}', MOST)
     assert typed is not None

@@ -81,7 +81,7 @@ class Reader:
         ]
         self._expected = frozenset(column.name for column in contract.columns)
         self._others = tuple(column.name for column in _others(contract) if column.role is not Role.TARGET)
-        self._decoder = msgspec.json.Decoder(_body_type(contract))
+        self._decoder = _decoder_of(contract)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -99,6 +99,8 @@ class Reader:
             The rows; None where the body is of another form, has a column that the contract does not know or more rows
             than allowed, or breaks the contract: `type` and those before it say what is so.
         """
+        if self._decoder is None:
+            return None
         try:
             rows = self._decoder.decode(body).rows
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -219,12 +221,20 @@ class Reader:
         return [column.name for column, _ in ranged], [place for _, place in ranged], np.array(low), np.array(high)
 
 
-def _body_type(contract: Contract) -> Any:
-    """Return the type of a body: the features in their order, then the other columns, which are not read."""
+def _decoder_of(contract: Contract) -> msgspec.json.Decoder[Any] | None:
+    """Return the decoder of bodies: the features in their order, then the other columns, which are not read.
+
+    None for a contract with a name that msgspec takes for no field: with a quotation mark, a backslash or a control
+    character.
+    """
     columns = [*contract.features, *_others(contract)]
     fields = [(f"c{at}", *_field(column, is_read=at < len(contract.features))) for at, column in enumerate(columns)]
-    row = msgspec.defstruct("Row", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
-    return msgspec.defstruct("Body", [("rows", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
+    try:
+        row = msgspec.defstruct("Row", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+    except ValueError:
+        return None
+    body = msgspec.defstruct("Body", [("rows", list[row])], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
+    return msgspec.json.Decoder(body)
 
 
 def _others(contract: Contract) -> list[Column]:

@@ -155,6 +155,13 @@ class Runtime:
         """Return the class of every row, by the bundle's threshold."""
         return [self.classes[code] for code in predictions.labels(self.threshold).tolist()]
 
+    def codes(self, probabilities: Sequence[Sequence[float]]) -> list[int]:
+        """Return the class codes of some rows, as `Predictions.labels` does, by Python alone."""
+        if len(self.classes) == 2:
+            threshold = self.threshold
+            return [1 if row[1] >= threshold else 0 for row in probabilities]
+        return [max(range(len(row)), key=row.__getitem__) for row in probabilities]
+
     def predict_rows(self, rows: Sequence[Mapping[str, object]]) -> tuple[Predictions, TypedRows]:
         """Answer for rows as a request has them.
 

@@ -17,6 +17,7 @@ class Request(NamedTuple):
         id: Given by the worker, unique; the prediction's id.
         time: When it came, UTC, seconds since 1970.
         query: What follows the question mark, as it came.
+        logged: Whether the prediction log wants a record of it.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request(NamedTuple):
     id: str = ""
     time: float = 0.0
     query: str = ""
+    logged: bool = True
 
     @property
     def encoding(self) -> str:

@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from math import isfinite
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tiltyard.bundle.model import Predictions
 from tiltyard.bundle.reading import Typed
 from tiltyard.errors import TiltyardError
+from tiltyard.predictions.record import Record, record_line
 from tiltyard.serving.answers import About, Answer, RequestError
 from tiltyard.serving.requests import Request
 from tiltyard.serving.routing import key_text
@@ -29,6 +32,8 @@ class Scored(NamedTuple):
         typed: The rows, and what was noticed about them.
         predictions: One answer a row.
         id: Of the prediction; that of one row is `{id}-{row}`.
+        outputs: The predictions as Python's own: probabilities, one list a row, or values.
+        answers: One a row: the number of the class, or the value.
         record: Line for the prediction log.
         failed: Candidate that was to answer and could not.
     """
@@ -38,14 +43,32 @@ class Scored(NamedTuple):
     typed: Typed
     predictions: Predictions
     id: str
+    outputs: list[Any]
+    answers: list[Any]
     record: bytes = b""
     failed: int | None = None
+
+    @property
+    def about(self) -> About:
+        """What is counted of the answer."""
+        slot, typed = self.slot, self.typed
+        return About(
+            slot.name,
+            slot.version,
+            self.role,
+            typed.rows,
+            self.answers,
+            slot.class_keys,
+            typed.unknown_levels,
+            len(typed.unexpected),
+            self.failed,
+            slot.schema,
+        )
 
     def answer(self, answer: Answer) -> Answer:
         """Return a protocol's answer with the id, the record and the version that made it."""
         headers = (*answer.headers, (PREDICTION_ID, self.id.encode()))
-        about = About(self.slot.name, self.slot.version, self.role, failed=self.failed)
-        return answer._replace(headers=headers, record=self.record, about=about)
+        return Answer(answer.status, answer.body, headers, self.record, self.about)
 
 
 def score(
@@ -64,15 +87,16 @@ def score(
         RequestError: 404 or 503 (see `find_slot`), 500 for an answer that is not finite.
         DataError: A value breaks the contract; names row and column.
     """
+    began = perf_counter()
     slot = served.find(name, version)
     typed = read(slot)
     chosen = slot if version is not None else served.route(name, _key(served, slot, typed, request.id))
     if chosen is not slot:
-        scored = _by_candidate(chosen, read, request.id)
+        scored = _by_candidate(chosen, read, request, began)
         if scored is not None:
             return scored
     failed = None if chosen is slot else chosen.version
-    return Scored(slot, slot.arm, typed, _run(slot, typed), request.id, failed=failed)
+    return _run(slot, typed, request, began, failed)
 
 
 def _key(served: Served, slot: Slot, typed: Typed, request_id: str) -> str:
@@ -85,11 +109,10 @@ def _key(served: Served, slot: Slot, typed: Typed, request_id: str) -> str:
     return key_text(value) or request_id
 
 
-def _by_candidate(slot: Slot, read: Callable[[Slot], Typed], request_id: str) -> Scored | None:
+def _by_candidate(slot: Slot, read: Callable[[Slot], Typed], request: Request, began: float) -> Scored | None:
     """Return the candidate's answer; None when it fails in any way, for then the champion answers."""
     try:
-        typed = read(slot)
-        return Scored(slot, slot.arm, typed, _run(slot, typed), request_id)
+        return _run(slot, read(slot), request, began)
     except Exception as error:  # noqa: BLE001  # no client ever sees a candidate's failure; it is counted
         _say(slot.name, slot.version, error.what if isinstance(error, TiltyardError) else type(error).__name__)
         return None
@@ -101,20 +124,40 @@ def _say(name: str, version: int, why: str) -> None:
     _log.warning("`%s`: version %d, the candidate, failed on a request: %s", name, version, why)
 
 
-def _run(slot: Slot, typed: Typed) -> Predictions:
+def _run(slot: Slot, typed: Typed, request: Request, began: float, failed: int | None = None) -> Scored:
     """Answer typed rows.
 
     Raises:
         RequestError: 500 for an answer that is not finite.
     """
     predictions = slot.runtime.score(typed.matrix)
-    if not np.isfinite(predictions.array).all():
+    outputs = predictions.array.tolist()
+    if not _are_finite(predictions, outputs):
         raise RequestError.of(
             500,
             f"version {slot.version} of `{slot.name}` answered with a number that is not finite",
             cure="Roll back with `tiltyard rollback`.",
         )
-    return predictions
+    probabilities = None if predictions.probabilities is None else outputs
+    answers = outputs if probabilities is None else slot.runtime.codes(probabilities)
+    record = _record(slot, typed, request, answers, probabilities, began) if request.logged else b""
+    return Scored(slot, slot.arm, typed, predictions, request.id, outputs, answers, record, failed)
+
+
+def _record(
+    slot: Slot, typed: Typed, request: Request, answers: list[Any], probabilities: list[Any] | None, began: float
+) -> bytes:
+    """Return the line that the prediction log keeps of an answer."""
+    seconds = perf_counter() - began
+    about = request.id, request.time, slot.name, slot.version, slot.arm
+    return record_line(Record(*about, typed.logged(), answers, seconds, None, probabilities))
+
+
+def _are_finite(predictions: Predictions, outputs: list[Any]) -> bool:
+    """Whether all numbers of an answer are; one row, the usual case, is looked at without numpy."""
+    if len(outputs) == 1:
+        return isfinite(outputs[0]) if predictions.probabilities is None else all(map(isfinite, outputs[0]))
+    return bool(np.isfinite(predictions.array).all())
 
 
 def find_slot(served: Served, name: str, version: int | None = None) -> Slot:

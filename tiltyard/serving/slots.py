@@ -8,6 +8,7 @@ labelled, by one version, and the old one finishes its requests.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -16,6 +17,7 @@ from tiltyard.bundle.reading import Reader
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.contract import Level
 from tiltyard.errors import BundleError, did_you_mean
+from tiltyard.predictions.record import schema_line
 from tiltyard.serving.answers import RequestError, shorten
 from tiltyard.serving.plan import Refusal, SlotPlan
 from tiltyard.serving.routing import is_chosen
@@ -58,6 +60,11 @@ class Slot:
     class_keys: tuple[str, ...]
     arm: Arm = "champion"
     megabytes: float = 0.0
+
+    @cached_property
+    def schema(self) -> bytes:
+        """Line that the prediction log needs once before the records of this version."""
+        return schema_line(self.name, self.version, self.runtime.contract)
 
 
 Slots = Mapping[str, Slot]

@@ -21,23 +21,64 @@ Every error has the shape of `tiltyard.serving.answers`.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from tiltyard.bundle.model import Predictions
+import msgspec
+
 from tiltyard.bundle.reading import Typed
-from tiltyard.data.contract import Column
+from tiltyard.data.contract import Column, Level
 from tiltyard.data.protection import raw_column
 from tiltyard.errors import TiltyardError, did_you_mean
 from tiltyard.serving.answers import Answer, Headers, RequestError, error_answer, json_answer, shorten
 from tiltyard.serving.decoding import decode_rows
 from tiltyard.serving.requests import Request, require
-from tiltyard.serving.scoring import find_slot, score
+from tiltyard.serving.scoring import Scored, find_slot, score
 from tiltyard.serving.slots import Served, Slot
 
 _MODELS = "/v1/models"
 _ROUTES = "POST /v1/models/{name}/predict, GET /v1/models, /v1/models/{name}, /health/live, /health/ready"
 _MOST_NOTED = 20
+
+
+class Value(msgspec.Struct, gc=False):
+    """A regression's answer for a row.
+
+    Attributes:
+        prediction: The value.
+    """
+
+    prediction: float
+
+
+class Likeliest(msgspec.Struct, gc=False):
+    """A classification's answer for a row.
+
+    Attributes:
+        prediction: The class.
+        probabilities: Of every class.
+    """
+
+    prediction: Level
+    probabilities: Any
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """The answer to a prediction request.
+
+    Attributes:
+        model: Model.
+        version: Version that answered.
+        id: Of the prediction.
+        predictions: One entry a row.
+        notes: What deserves a look.
+    """
+
+    model: str
+    version: int
+    id: str
+    predictions: list[Any]
+    notes: list[dict[str, Any]]
 
 
 def answer(served: Served, request: Request) -> Answer:
@@ -80,13 +121,7 @@ def predict(served: Served, request: Request, name: str) -> Answer:
         DataError: A value breaks the contract; names row and column.
     """
     scored = score(served, request, name, partial(_read, request.body, most=served.limits.rows))
-    content = {
-        "model": name,
-        "version": scored.slot.version,
-        "id": scored.id,
-        "predictions": _entries(scored.slot, scored.predictions),
-        "notes": _notes(scored.slot, scored.typed),
-    }
+    content = Prediction(name, scored.slot.version, scored.id, _entries(scored), _notes(scored.slot, scored.typed))
     return scored.answer(json_answer(content))
 
 
@@ -95,16 +130,25 @@ def _read(body: bytes, slot: Slot, *, most: int) -> Typed:
     return slot.reader.read(body, most) or slot.reader.type(decode_rows(body, slot.runtime.contract, most))
 
 
-def _entries(slot: Slot, predictions: Predictions) -> list[dict[str, Any]]:
+def _entries(scored: Scored) -> list[Any]:
     """Return one entry a row."""
-    if predictions.probabilities is None:
-        return [{"prediction": value} for value in predictions.array.tolist()]
-    classes, keys = slot.classes, slot.class_keys
-    codes = predictions.labels(slot.runtime.threshold).tolist()
+    slot = scored.slot
+    if not slot.classes:
+        return [Value(value) for value in scored.outputs]
+    classes, probabilities = slot.classes, _probabilities_type(slot.class_keys)
     return [
-        {"prediction": classes[code], "probabilities": dict(zip(keys, row, strict=True))}
-        for code, row in zip(codes, predictions.probabilities.tolist(), strict=True)
+        Likeliest(classes[code], probabilities(*row)) for code, row in zip(scored.answers, scored.outputs, strict=True)
     ]
+
+
+@lru_cache(maxsize=256)
+def _probabilities_type(keys: tuple[str, ...]) -> Callable[..., Any]:
+    """Return what makes the `probabilities` object of a row: a struct, where msgspec takes the keys for fields."""
+    fields = [(f"p{at}", float, msgspec.field(name=key)) for at, key in enumerate(keys)]
+    try:
+        return msgspec.defstruct("Probabilities", fields, gc=False)
+    except ValueError:
+        return lambda *row: dict(zip(keys, row, strict=True))
 
 
 def _notes(slot: Slot, typed: Typed) -> list[dict[str, Any]]:
