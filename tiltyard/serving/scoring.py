@@ -140,17 +140,12 @@ def _run(slot: Slot, typed: Typed, request: Request, began: float, failed: int |
         )
     probabilities = None if predictions.probabilities is None else outputs
     answers = outputs if probabilities is None else slot.runtime.codes(probabilities)
-    record = _record(slot, typed, request, answers, probabilities, began) if request.logged else b""
+    record = b""
+    if request.logged:
+        about = request.id, request.time, slot.name, slot.version, slot.arm
+        seconds = perf_counter() - began
+        record = record_line(Record(*about, typed.logged(), answers, seconds, None, probabilities))
     return Scored(slot, slot.arm, typed, predictions, request.id, outputs, answers, record, failed)
-
-
-def _record(
-    slot: Slot, typed: Typed, request: Request, answers: list[Any], probabilities: list[Any] | None, began: float
-) -> bytes:
-    """Return the line that the prediction log keeps of an answer."""
-    seconds = perf_counter() - began
-    about = request.id, request.time, slot.name, slot.version, slot.arm
-    return record_line(Record(*about, typed.logged(), answers, seconds, None, probabilities))
 
 
 def _are_finite(predictions: Predictions, outputs: list[Any]) -> bool:
