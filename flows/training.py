@@ -23,6 +23,7 @@ from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.place import Place
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
+from tiltyard.steps.rolling_out import outcome_with, refreshed
 from tiltyard.steps.run import (
     Mode,
     TrainingOutcome,
@@ -102,7 +103,7 @@ def train(  # noqa: PLR0913  # one parameter a field of the form in Prefect's UI
         run = identify(assignment, kept_for(data.ingest, assignment, this)(assignment))
         earlier = None if dry_run else earlier_outcome(run, promote=wanted)
         if earlier is not None and registering.is_there(run):
-            return earlier
+            return refreshed(Place(run.project, run.workplace), earlier)
         return _carry_out(run, promote=wanted, dry_run=dry_run)
 
 
@@ -154,7 +155,6 @@ def _decide(
     if why is not None:
         outcome = approval.ask(run, registered, evaluation, outcome, why)
     elif promote and verdict.outcome == "promote":
-        registering.promote(run, registered, evaluation, verdict)
-        outcome = outcome.model_copy(update={"promoted": True})
+        outcome = outcome_with(outcome, registering.promote(run, registered, evaluation, verdict))
     tell(run.workplace, verdict_notice(outcome, run.page))
     return conclude(run, outcome)

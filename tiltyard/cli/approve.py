@@ -50,12 +50,13 @@ def _decide(choice: "Choice", version: int, reason: str, project: ProjectOption,
     from tiltyard.cli.output import complain, say, write_json
     from tiltyard.errors import OrchestrationError
     from tiltyard.steps.approving import decide
-    from tiltyard.steps.notifying import decision_notice, tell
+    from tiltyard.steps.notifying import decision_notice, rollout_notice, tell
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
     done = decide(place, version, choice, actor=workplace.actor, reason=reason)
-    for problem in tell(workplace, decision_notice(done.approval)):
+    notice = rollout_notice(done.rollout, said=done.sentence) if done.rollout else decision_notice(done.approval)
+    for problem in tell(workplace, notice):
         complain(problem)
     try:
         end_waiting(place, done.approval)

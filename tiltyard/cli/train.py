@@ -106,7 +106,16 @@ def _interval(estimate: "Estimate") -> str:
 
 
 def _champion(outcome: "TrainingOutcome") -> str:
-    """Say who is champion now."""
+    """Say who is champion now, or what is on its way to be."""
+    rollout = outcome.rollout
+    if rollout is not None:
+        follow = " Follow it by `tiltyard rollout status --watch`." if rollout.is_standing else ""
+        return f"{rollout.sentence[:1].upper()}{rollout.sentence[1:]}.{follow}"
+    return f"Held back: {outcome.held}." if outcome.held else _at_once(outcome)
+
+
+def _at_once(outcome: "TrainingOutcome") -> str:
+    """Say who is champion now, where no rollout comes between."""
     if outcome.version is None:
         return "A dry run: nothing is registered, nothing promoted."
     if outcome.promoted:

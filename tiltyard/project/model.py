@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from tiltyard.errors import did_you_mean
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import DEFAULT_METRIC, Task, metrics_of, suggest_metric
+from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import PathText, Scalar, Section, Seed, Share
 
@@ -265,12 +266,19 @@ class Project(Section):
     search: SearchSection = SearchSection()
     gates: GatesSection = GatesSection()
     bundle: BundleSection = BundleSection()
+    rollout: RolloutSection = RolloutSection()
     schedule: ScheduleSection = ScheduleSection()
 
     @model_validator(mode="after")
     def _the_target_deals_no_rows(self) -> Self:
         if self.split.column == self.data.target:
             raise ValueError(f"`split.column: {self.split.column}` is the target; the parts need a column of their own")
+        return self
+
+    @model_validator(mode="after")
+    def _the_target_routes_no_requests(self) -> Self:
+        if self.rollout.key == self.data.target:
+            raise ValueError(f"`rollout.key: {self.rollout.key}` is the target, which no request holds")
         return self
 
     @model_validator(mode="after")

@@ -115,19 +115,29 @@ class Rollout(Section):
         )
 
 
+def rollouts(entries: Iterable[Entry]) -> tuple[Rollout, ...]:
+    """Return every rollout as it stands, or how it ended, in the order they were started.
+
+    Args:
+        entries: Entries of one ledger, in order.
+    """
+    found: list[Rollout] = []
+    for entry in entries:
+        if entry.kind == "rollout_started":
+            found.append(_begun(entry))
+        elif found:
+            found[-1] = _after(found[-1], entry)
+    return tuple(found)
+
+
 def latest(entries: Iterable[Entry]) -> Rollout | None:
     """Return the latest rollout as it stands, or how it ended; None when there never was one.
 
     Args:
         entries: Entries of one ledger, in order.
     """
-    found: Rollout | None = None
-    for entry in entries:
-        if entry.kind == "rollout_started":
-            found = _begun(entry)
-        elif found is not None:
-            found = _after(found, entry)
-    return found
+    found = rollouts(entries)
+    return found[-1] if found else None
 
 
 def standing(entries: Iterable[Entry]) -> Rollout | None:

@@ -7,14 +7,16 @@ from tiltyard.errors import AbsentError, UsageError
 from tiltyard.evaluation.records import Verdict
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
-from tiltyard.registry import approvals, models, promotion
+from tiltyard.registry import approvals, models
 from tiltyard.registry.approvals import Approval, Choice, Standing
 from tiltyard.registry.by_hand import settle as settle_by_hand
 from tiltyard.registry.records import ModelRef, Promotion
+from tiltyard.registry.rollouts import Rollout
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.promoting import champion_number
 from tiltyard.steps.registering import Registered
+from tiltyard.steps.rolling_out import TakeOver, caused, outcome_with, take_over
 from tiltyard.steps.run import TrainingOutcome, TrainingRun, keep_outcome
 
 
@@ -38,11 +40,13 @@ class Decided(Section):
     Attributes:
         approval: The question with its answer.
         promotion: The move of the champion; None when the decision moved nothing.
+        rollout: The rollout that it has started; None when there is none.
         sentence: What happened, in words.
     """
 
     approval: Approval
     promotion: Promotion | None
+    rollout: Rollout | None = None
     sentence: str
 
 
@@ -164,19 +168,25 @@ def _carry_out(place: Place, approval: Approval) -> Decided:
     """Do what follows from a question as it stands; only an approval that was not completed moves anything."""
     if approval.standing != "approved" or approval.decision is None:
         return Decided(approval=approval, promotion=None, sentence=approval.sentence)
-    done = promotion.promote(
-        place.ledger,
-        place.registry,
+    done = take_over(
+        place,
         approval.version,
         actor=approval.decision.actor,
         reason=approval.decision.reason,
         expected_champion=approval.replaces,
         evidence={**approval.evidence, "approved": approval.decision.sequence},
-        gates=place.project.gates,
+        cause=_cause(approval.decision.sequence),
     )
-    standing: Literal["promoted"] = "promoted"
-    approval = approval.model_copy(update={"standing": standing})
-    return Decided(approval=approval, promotion=done, sentence=f"{done.sentence}; {approval.sentence}")
+    if done.is_champion:
+        standing: Literal["promoted"] = "promoted"
+        approval = approval.model_copy(update={"standing": standing})
+    sentence = f"{done.sentence}; {approval.sentence}"
+    return Decided(approval=approval, promotion=done.promotion, rollout=done.rollout, sentence=sentence)
+
+
+def _cause(decision: int) -> str:
+    """Name a decision as what leads to a rollout."""
+    return f"approval {decision}"
 
 
 def outcome_after(place: Place, approval: Approval) -> TrainingOutcome:
@@ -188,11 +198,18 @@ def outcome_after(place: Place, approval: Approval) -> TrainingOutcome:
     stored = TrainingOutcome.model_validate_json(place.store.read(_key(place, approval.version)))
     standing: Standing = approval.standing
     known = {"approval": standing, "decision": approval.sentence, "promoted": standing == "promoted"}
-    outcome = stored.model_copy(update=known)
+    outcome = outcome_with(stored, _taken_over(place, approval)).model_copy(update=known)
     folder = place.workplace.run_folder(outcome.run_key)
     if folder.is_dir():
         keep_outcome(folder, outcome)
     return outcome
+
+
+def _taken_over(place: Place, approval: Approval) -> TakeOver:
+    """Return what an approval has led to: its rollout, or a sentence where another one was in the way."""
+    if approval.decision is None or approval.decision.kind != "approved":
+        return TakeOver()
+    return caused(place, approval.version, _cause(approval.decision.sequence)) or TakeOver()
 
 
 def _key(place: Place, version: int) -> str:

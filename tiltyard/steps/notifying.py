@@ -11,6 +11,7 @@ from tiltyard.notification.channels import channels, send
 from tiltyard.notification.notice import Event, Notice, due
 from tiltyard.project.environment import Workplace
 from tiltyard.registry.approvals import Approval
+from tiltyard.registry.rollouts import Rollout
 from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.run import TrainingOutcome
 from tiltyard.storage.base import Store
@@ -51,6 +52,8 @@ def verdict_notice(outcome: TrainingOutcome, page: str = "") -> Notice | None:
         outcome: How it ended.
         page: Where to look.
     """
+    if outcome.rollout is not None and not outcome.repeated:
+        return rollout_notice(outcome.rollout, page, said=outcome_in_words(outcome))
     held = outcome.verdict.outcome == "promote" and not outcome.promoted and outcome.approval is None
     if outcome.version is None or outcome.repeated or held or outcome.approval == "waiting":
         return None
@@ -78,6 +81,33 @@ def decision_notice(approval: Approval, page: str = "") -> Notice:
     event: Event = "promotion" if approval.standing == "promoted" else "refusal"
     what = "is the champion" if event == "promotion" else f"was not promoted ({approval.standing})"
     return _about(approval, event, what, f"{approval.sentence[:1].upper()}{approval.sentence[1:]}.", page)
+
+
+def rollout_notice(rollout: Rollout, page: str = "", *, said: str = "") -> Notice:
+    """Return what is told about a rollout: that it has started, or how it ended.
+
+    Args:
+        rollout: The rollout as it stands.
+        page: Where to look.
+        said: More about it than its own sentence; that sentence when empty.
+    """
+    version = f"version {rollout.version}"
+    event: Event = "rollout"
+    what = f"is being rolled out ({rollout.strategy.replace('_', '-')})"
+    if rollout.outcome == "promoted":
+        event, what = "promotion", "is the champion after its rollout"
+    elif not rollout.is_standing:
+        event, what = "refusal", f"was not promoted (its rollout was {rollout.outcome})"
+    sentence = f"{rollout.sentence[:1].upper()}{rollout.sentence[1:]}."
+    title = f"{rollout.project}: {version} {what}"
+    return Notice(
+        project=rollout.project,
+        event=event,
+        subject=f"{version}, rollout {rollout.sequence}",
+        title=title,
+        text=said or sentence,
+        page=page,
+    )
 
 
 def question_notice(approval: Approval, page: str = "") -> Notice:

@@ -25,6 +25,10 @@ def outcome_in_words(outcome: TrainingOutcome) -> str:
         said = "A dry run: nothing is registered"
     elif outcome.promoted:
         said = f"{version} is the champion"
+    elif outcome.rollout is not None:
+        said = f"{outcome.rollout.sentence[:1].upper()}{outcome.rollout.sentence[1:]}"
+    elif outcome.held:
+        said = f"{version} is registered and waits: {outcome.held}"
     elif outcome.approval == "waiting":
         said = f"{version} waits for a person's decision"
     else:

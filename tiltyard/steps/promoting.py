@@ -1,4 +1,4 @@
-"""What follows a verdict: it is written down, and the winner becomes champion."""
+"""What follows a verdict: it is written down, and the run's outcome with it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +9,7 @@ from tiltyard.evaluation.plots import draw_plots
 from tiltyard.evaluation.records import Verdict
 from tiltyard.project.section import Section
 from tiltyard.registry.models import set_tags
-from tiltyard.registry.promotion import promote
-from tiltyard.registry.records import Promotion
+from tiltyard.registry.records import Scalar
 from tiltyard.registry.tracking import RunContent, log_content
 from tiltyard.steps.champion import VERDICT_MODE
 from tiltyard.steps.data import REPORT
@@ -55,7 +54,7 @@ def document(
     content = RunContent(artifacts={CARD: card, "plots": run.folder / "plots"}, tags=tags)
     log_content(place.registry, registered.tracked, content)
     set_tags(place.registry, registered.ref, tags)
-    note_once(run, "judged", registered.ref, reason=verdict.sentence, evidence=_evidence(verdict, evaluation))
+    note_once(run, "judged", registered.ref, reason=verdict.sentence, evidence=evidence_of(verdict, evaluation))
     return Documented(card=card)
 
 
@@ -113,26 +112,6 @@ def _card_facts(run: TrainingRun, fitted: FittedRef, parts: SplitSummary, regist
     )
 
 
-def crown(run: TrainingRun, registered: Registered, evaluation: Evaluation, verdict: Verdict) -> Promotion:
-    """Make the challenger champion.
-
-    Raises:
-        ConflictError: The champion is no longer the one the challenger was compared with.
-        RegistryError: MLflow cannot be reached or refuses.
-    """
-    place = Place(run.project, run.workplace)
-    return promote(
-        place.ledger,
-        place.registry,
-        registered.ref.version,
-        actor=run.workplace.actor,
-        reason=verdict.sentence,
-        expected_champion=champion_number(evaluation),
-        evidence=_evidence(verdict, evaluation),
-        gates=run.project.gates,
-    )
-
-
 def outcome_of(
     run: TrainingRun,
     registered: Registered | None,
@@ -163,9 +142,14 @@ def champion_number(evaluation: Evaluation) -> int | None:
     return None if evaluation.evidence.champion is None else int(evaluation.evidence.champion)
 
 
-def _evidence(verdict: Verdict, evaluation: Evaluation) -> dict[str, str | int | float | bool | None]:
-    """Return the figures behind a verdict, for the ledger."""
-    figures: dict[str, str | int | float | bool | None] = {
+def evidence_of(verdict: Verdict, evaluation: Evaluation) -> dict[str, Scalar]:
+    """Return the figures behind a verdict, for the ledger.
+
+    Args:
+        verdict: What the gate decided.
+        evaluation: What was measured.
+    """
+    figures: dict[str, Scalar] = {
         "verdict": verdict.outcome,
         "mode": verdict.mode,
         "metric": verdict.metric,

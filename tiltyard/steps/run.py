@@ -20,9 +20,11 @@ from tiltyard.project.gates import PEOPLE_DECIDE, GatesSection
 from tiltyard.project.loading import digest, load_project, project_file_of
 from tiltyard.project.model import Project
 from tiltyard.project.provenance import code_digest
+from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import Section
 from tiltyard.registry.approvals import Standing
+from tiltyard.registry.rollouts import Rollout
 from tiltyard.training.custom import check_estimators
 
 Mode = Literal["superiority", "non_inferiority"]
@@ -92,6 +94,8 @@ class TrainingOutcome(Section):
         promoted: Whether it is champion by this run.
         approval: How the question to a person stands; None when nobody was asked.
         decision: What a person decided, in words; empty when nobody did.
+        rollout: How its rollout stands; None when there is none.
+        held: Why a winner takes over neither at once nor by a rollout, in words; empty where that is no question.
         repeated: Whether an earlier run had already done all of it.
         mlflow_run: The MLflow run with all evidence; None after a dry run.
         card: The model card on this machine.
@@ -108,6 +112,8 @@ class TrainingOutcome(Section):
     promoted: bool
     approval: Standing | None = None
     decision: str = ""
+    rollout: Rollout | None = None
+    held: str = ""
     repeated: bool = False
     mlflow_run: str | None
     card: Path
@@ -169,11 +175,15 @@ def protection_key(workplace: Workplace) -> str | None:
 
 
 def identify(assignment: Assignment, dataset: DatasetRef) -> TrainingRun:
-    """Name the run of an assignment on a dataset; when it starts and who has the last word are no part of the name."""
+    """Name the run of an assignment on a dataset; when it starts and what follows its verdict are no part of it."""
     project = assignment.project
     deciding = {name: getattr(GatesSection(), name) for name in PEOPLE_DECIDE}
     trained = project.model_copy(
-        update={"schedule": ScheduleSection(), "gates": project.gates.model_copy(update=deciding)}
+        update={
+            "schedule": ScheduleSection(),
+            "rollout": RolloutSection(),
+            "gates": project.gates.model_copy(update=deciding),
+        }
     )
     configuration = digest((trained, assignment.reviewed))
     key = f"{dataset.fingerprint[:12]}-{configuration[:8]}-{code_digest()[:8]}"
@@ -230,6 +240,11 @@ def earlier_outcome(run: TrainingRun, *, promote: bool) -> TrainingOutcome | Non
     if not file.exists():
         return None
     outcome = TrainingOutcome.model_validate_json(file.read_bytes())
-    if promote and not outcome.promoted and (outcome.verdict.outcome == "promote" or outcome.approval):
+    if (
+        promote
+        and not outcome.promoted
+        and outcome.rollout is None
+        and (outcome.verdict.outcome == "promote" or outcome.approval)
+    ):
         return None  # a winner was held back, or a person asked: that may stand otherwise by now
     return outcome.model_copy(update={"repeated": True})
