@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiltyard.serving.asgi import App
+from tiltyard.serving.asgi import App, Parts
 from tiltyard.serving.hooks import DELIVERY, HOOK, MOMENT, MOST_AGE, SIGNATURE, Hook, is_signed, signature
 from tiltyard.serving.slots import Served
 
@@ -75,7 +75,7 @@ def call(hook: Hook, method: str = "POST", headers: dict[bytes, bytes] | None = 
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": HOOK, "headers": list((headers or {}).items())}
-    asyncio.run(App(Served(names=()), hook)(scope, receive, send))
+    asyncio.run(App(Served(names=()), Parts(hook))(scope, receive, send))
     return int(sent[0]["status"])
 
 

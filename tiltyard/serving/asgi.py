@@ -1,18 +1,28 @@
-"""Raw ASGI around the handler: reads a body within its limits, calls the handler, sends the answer."""
+"""Raw ASGI around the handler: reads a body within its limits, calls the handler, logs what was predicted, answers."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from tiltyard.errors import TiltyardError
-from tiltyard.serving.answers import Answer, RequestError
-from tiltyard.serving.handler import handle, refuse
+from tiltyard.predictions.files import backlog
+from tiltyard.predictions.segment import PredictionLog, Ticket, UnloggedError
+from tiltyard.serving.answers import Answer, Headers, RequestError
+from tiltyard.serving.exposition import CONTENT_TYPE, exposition
+from tiltyard.serving.handler import handle, protocol_of, refuse
 from tiltyard.serving.hooks import HOOK, Hook
 from tiltyard.serving.ids import Ids
-from tiltyard.serving.requests import Request
-from tiltyard.serving.slots import Served
+from tiltyard.serving.metrics import Arm, Metrics
+from tiltyard.serving.protocols import inference, invocations
+from tiltyard.serving.requests import Request, require
+from tiltyard.serving.slots import Served, Unloaded
+from tiltyard.serving.tokens import Tokens, model_of
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -24,13 +34,43 @@ _log = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """From this length on a request is answered on a thread, so that a batch does not hold up the short ones."""
 
+THREADS = 2
+METRICS = "/metrics"
+
 _PATIENCE = 16
 """A body over the limit is read on and thrown away, up to this many times the limit: a client that is still sending
 when the connection closes never sees the answer."""
 
+_CLOSE: Headers = ((b"connection", b"close"),)
+_SAFE: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_SAFE_PAGE: Headers = (
+    *_SAFE,
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_PROTOCOLS: dict[ModuleType, str] = {inference: "open_inference", invocations: "mlflow"}
+
 
 class Disconnected(Exception):  # noqa: N818  # an event, not an error: the client went away
     """The client went away before its request was complete."""
+
+
+class Parts(NamedTuple):
+    """What an application has beside what it answers with.
+
+    Attributes:
+        hook: Takes MLflow's calls.
+        tokens: Who may ask for what.
+        metrics: Where requests are counted; None to count none.
+        log: Where predictions and labels are written; None to keep no log.
+        log_folder: Where it is.
+    """
+
+    hook: Hook = Hook(None, None)
+    tokens: Tokens = Tokens()
+    metrics: Metrics | None = None
+    log: PredictionLog | None = None
+    log_folder: Path = Path("log")
 
 
 class App:
@@ -38,13 +78,32 @@ class App:
 
     Args:
         served: What it answers with; replaced as a whole by assignment, at any moment.
-        hook: Takes MLflow's calls.
+        parts: What it has beside.
+
+    Attributes:
+        loader: Loads a model that is not in memory; None where all of them are.
+        metrics: Where requests are counted; None to count none.
     """
 
-    def __init__(self, served: Served, hook: Hook | None = None) -> None:
+    def __init__(self, served: Served, parts: Parts = Parts()) -> None:  # noqa: B008  # a frozen record
+        self._hook, self._tokens, self.metrics, self._log, self._log_folder = parts
         self.served = served
-        self._hook = hook or Hook(None, None)
+        self.loader: Callable[[str], Awaitable[None]] | None = None
+        self._held = 0
         self._ids = Ids()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="long-body")
+
+    @property
+    def served(self) -> Served:
+        """What it answers with."""
+        return self._served
+
+    @served.setter
+    def served(self, served: Served) -> None:
+        self._served = served
+        if self.metrics is not None:
+            slots = [*served.slots.values(), *(slot for name in served.slots for slot in served.beside(name))]
+            self.metrics.set_loaded(Arm(slot.name, slot.version, slot.arm) for slot in slots)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,41 +114,144 @@ class App:
             answer = await self._answer(scope, receive)
         except Disconnected:
             return
-        headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
-        if self.served.draining:
-            headers.append((b"connection", b"close"))
+        await self._send(answer, scope, send)
+
+    async def busy(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # what ASGI calls
+        """Refuse a request at once."""
+        error = _busy("too many requests are under way")
+        answer = refuse(scope["path"], error)
+        if self.metrics is not None:
+            self._count(self.metrics, scope["path"], answer, 0.0)
+        await self._send(answer, scope, send)
+
+    async def _send(self, answer: Answer, scope: Scope, send: Send) -> None:
+        """Send an answer with the headers that every one has."""
+        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+        if scope["method"] == "POST":
+            headers += _SAFE
+        else:
+            held = {name for name, _ in headers}
+            headers += [pair for pair in _SAFE_PAGE if pair[0] not in held]
+        if self._served.draining:
+            headers += _CLOSE
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
+    def tick(self) -> None:
+        """Do what is due every now and then, and costs nothing when it is not."""
+        self._tokens.refresh()
+        if self._log is not None:
+            self._log.tick()
+            if self.metrics is not None:
+                self.metrics.set_log(self._log.counts.written, self._log.counts.unlogged)
+
+    def close(self) -> None:
+        """Seal the log and give up the counts, at the process's end."""
+        self._threads.shutdown()
+        if self._log is not None:
+            self._log.close()
+        if self.metrics is not None:
+            self.metrics.close()
+
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Return the answer to a request; an unforeseen failure is logged and answered without details."""
+        """Return the answer to a request, counted; an unforeseen failure is logged and answered without details."""
+        path: str = scope["path"]
+        began = 0.0
         try:
             headers = dict(scope["headers"])
+            self._tokens.check(scope["method"], path, headers)
             body = await self._body(receive, headers)
-            if scope["path"] == HOOK:
-                return self._hook.answer(scope["method"], headers, body)
+            began = time.perf_counter()
             query = scope.get("query_string", b"").decode("latin-1")
-            request = Request(scope["method"], scope["path"], body, headers, self._ids.next(), time.time(), query)
-            if len(body) < LONG_BODY:
-                return handle(self.served, request)
-            return await asyncio.to_thread(handle, self.served, request)
-        except RequestError as error:
-            return refuse(scope["path"], error)
+            request = Request(scope["method"], path, body, headers, self._ids.next(), time.time(), query)
+            answer = await self._routed(request)
+        except TiltyardError as error:
+            answer = refuse(path, error, _retry_of(error))
         except Disconnected:
             raise
         except Exception:  # noqa: BLE001  # the last boundary: a client never sees a trace
-            _log.exception("a request to %s failed", scope["path"][:80])
-            failure = TiltyardError("the server failed on this request", cure="Its log has the reason.")
-            return refuse(scope["path"], failure)
+            _log.exception("a request to %s failed", path[:80])
+            answer = refuse(path, TiltyardError("the server failed on this request", cure="Its log has the reason."))
+        if self.metrics is not None:
+            self._count(self.metrics, path, answer, time.perf_counter() - began if began else 0.0)
+        return answer
+
+    async def _routed(self, request: Request) -> Answer:
+        """Answer a request, on a thread when it is long."""
+        if request.path == HOOK:
+            return self._hook.answer(request.method, dict(request.headers), request.body)
+        if request.path == METRICS and self.metrics is not None:
+            require(request, "GET")
+            return await asyncio.to_thread(self._exposed, self.metrics.folder)
+        try:
+            return await self._scored(request)
+        except Unloaded as missing:
+            if self.loader is None:
+                raise
+            await self.loader(missing.name)
+            return await self._scored(request)
+
+    async def _scored(self, request: Request) -> Answer:
+        """Answer a request and have what it predicted, or the labels it brought, in the log."""
+        if len(request.body) < LONG_BODY and b"content-encoding" not in request.headers:
+            answer, ticket = self._logged(request)
+        else:
+            with self._holding(len(request.body)):
+                loop = asyncio.get_running_loop()
+                answer, ticket = await loop.run_in_executor(self._threads, self._logged, request)
+        if ticket is not None and self._log is not None:
+            await self._log.synced(ticket, required=answer.about is None)
+        return answer
+
+    def _logged(self, request: Request) -> tuple[Answer, Ticket | None]:
+        """Answer a request and append its record to the log.
+
+        Raises:
+            UnloggedError: It could not be appended, and that is a reason to refuse the answer.
+            RequestError: It brings labels, and there is no log.
+        """
+        answer = handle(self._served, request)
+        record, about, log = answer.record, answer.about, self._log
+        if not record:
+            return answer, None
+        if about is None:
+            if log is None:
+                raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
+            return answer, log.append(record, None, b"", required=True)
+        if log is None or not log.wants(request.id):
+            return answer, None
+        return answer, log.append(record, (about.model, about.version), about.schema)
+
+    def _count(self, metrics: Metrics, path: str, answer: Answer, seconds: float) -> None:
+        """Count an answer; a failure without a version is the champion's when it is the server's fault."""
+        protocol = _PROTOCOLS.get(protocol_of(path), "tiltyard")
+        if answer.about is not None:
+            metrics.count_answer(answer.about, protocol, answer.status, seconds)
+            return
+        name = model_of(path)
+        slot = self._served.slots.get(name) if answer.status == 500 else None
+        arm = Arm(name if name in self._served.names else "") if slot is None else Arm(name, slot.version, slot.arm)
+        metrics.count(arm, protocol, answer.status, seconds)
+
+    def _exposed(self, folder: Path) -> Answer:
+        """Return what Prometheus reads."""
+        waiting = backlog(self._log_folder)
+        gauges = {
+            "log_backlog_bytes": ("Bytes of the prediction log that wait to be shipped.", float(waiting.bytes)),
+            "log_backlog_segments": ("Segments that wait to be shipped.", float(waiting.segments)),
+            "log_backlog_oldest_seconds": ("Age of the oldest segment that waits.", waiting.oldest_seconds),
+            "log_damaged_segments": ("Files with lines that could not be read.", float(waiting.damaged)),
+        }
+        return Answer(200, exposition(folder, gauges, now=time.time()), ((b"content-type", CONTENT_TYPE),))
 
     async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         """Read the body.
 
         Raises:
-            RequestError: 413 beyond the limit of length, 408 beyond the limit of time.
+            RequestError: 413 beyond the limit of length, 408 beyond the limit of time, 503 when too much is held.
             Disconnected: The client went away.
         """
-        limits = self.served.limits
+        limits = self._served.limits
         length, expects = _announced(headers)
         if length > limits.body_bytes * (1 if expects else _PATIENCE):
             raise _too_large(limits.body_bytes)
@@ -101,7 +263,7 @@ class App:
             return first
         try:
             async with asyncio.timeout(limits.body_seconds):
-                return await _rest(message, receive, limits.body_bytes)
+                return await self._rest(message, receive, limits.body_bytes)
         except TimeoutError:
             raise RequestError.of(
                 408,
@@ -110,34 +272,57 @@ class App:
                 headers=_CLOSE,
             ) from None
 
+    async def _rest(self, message: Message, receive: Receive, most: int) -> bytes:
+        """Read a body that comes in several messages."""
+        chunks: list[bytes] = []
+        total = 0
+        with ExitStack() as holding:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                chunk: bytes = message.get("body", b"")
+                total += len(chunk)
+                if total <= most:
+                    chunks.append(chunk)
+                    holding.enter_context(self._holding(len(chunk)))
+                else:
+                    chunks.clear()
+                if not message.get("more_body") or total > most * _PATIENCE:
+                    break
+                message = await receive()
+        if total > most:
+            raise _too_large(most)
+        return b"".join(chunks)
 
-_CLOSE = ((b"connection", b"close"),)
+    @contextmanager
+    def _holding(self, length: int) -> Iterator[None]:
+        """Count bytes of a long body while they are held.
 
-
-async def _rest(message: Message, receive: Receive, most: int) -> bytes:
-    """Read a body that comes in several messages."""
-    chunks: list[bytes] = []
-    total = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunk: bytes = message.get("body", b"")
-        total += len(chunk)
-        if total <= most:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-        if not message.get("more_body") or total > most * _PATIENCE:
-            break
-        message = await receive()
-    if total > most:
-        raise _too_large(most)
-    return b"".join(chunks)
+        Raises:
+            RequestError: 503 when too many are held already.
+        """
+        limits = self._served.limits
+        if self._held + length > max(limits.held_bytes, limits.body_bytes):
+            raise _busy("too many long bodies are under way")
+        self._held += length
+        try:
+            yield
+        finally:
+            self._held -= length
 
 
 def _too_large(most: int) -> RequestError:
     cure = f"Send at most {most:,} bytes; `tiltyard predict` answers whole tables."
     return RequestError.of(413, "the body is too large", cure=cure, headers=_CLOSE)
+
+
+def _busy(what: str) -> RequestError:
+    return RequestError.of(503, what, cure="Ask again in a moment.", headers=((b"retry-after", b"1"),))
+
+
+def _retry_of(error: TiltyardError) -> Headers:
+    """Return when to ask again after an answer that could not be logged."""
+    return ((b"retry-after", b"%d" % error.retry_after),) if isinstance(error, UnloggedError) else ()
 
 
 def _announced(headers: Mapping[bytes, bytes]) -> tuple[int, bool]:

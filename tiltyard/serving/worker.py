@@ -8,6 +8,7 @@ plan file and the bundles in the local cache. Started by `tiltyard.serving.serve
 import asyncio
 import dataclasses
 import logging
+import os
 import socket
 import sys
 import time
@@ -16,18 +17,22 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from tiltyard.predictions.segment import PredictionLog
 from tiltyard.project.environment import Environment
-from tiltyard.serving.asgi import App
+from tiltyard.serving.asgi import App, Parts
+from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate
 from tiltyard.serving.following import PATIENCE_SECONDS, PlanFollower
 from tiltyard.serving.hooks import Hook
+from tiltyard.serving.metrics import Metrics, metrics_folder
 from tiltyard.serving.processes import orphaned, start_log
-from tiltyard.serving.settings import WorkerSettings
+from tiltyard.serving.settings import TlsFiles, WorkerSettings
 from tiltyard.serving.slots import Served
+from tiltyard.serving.tls import Renewal
+from tiltyard.serving.tokens import Tokens
 
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 30
-KEEP_ALIVE_SECONDS = 75
-"""Longer than load balancers keep an idle connection (60 s as a rule), so that it is they who close it."""
+SWEEP_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +71,14 @@ class Worker(uvicorn.Server):
         """
         await self._first_plan()
         self._swap(self._follower.load(self._app.served))
-        looking = asyncio.create_task(self._look())
-        looking.add_done_callback(self._stop)
+        looking, keeping = asyncio.create_task(self._look()), asyncio.create_task(self._keep_house())
+        for task in (looking, keeping):
+            task.add_done_callback(self._stop)
         await self.serve(sockets=[listener])
-        if looking.done():
-            looking.result()
-        looking.cancel()
+        for task in (looking, keeping):
+            if task.done():
+                task.result()
+            task.cancel()
 
     async def _first_plan(self) -> None:
         """Wait for a plan that says something of every model, but not for ever."""
@@ -96,6 +103,20 @@ class Worker(uvicorn.Server):
                 async with self._loading:
                     self._swap(await asyncio.to_thread(self._follower.load, self._app.served))
         await self._drain()
+
+    async def _keep_house(self) -> None:
+        """Turn away clients that are too slow, and follow tokens and certificate."""
+        tls = self._settings.tls
+        renewal = Renewal(self.config.ssl, tls) if tls is not None and self.config.ssl is not None else None
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._app.tick()
+            if renewal is not None:
+                renewal.refresh()
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Door)
+                connection.look(now)
 
     async def _drain(self) -> None:
         """Let clients leave by themselves: only a connection without a request is ever closed on them."""
@@ -125,27 +146,48 @@ def main(arguments: list[str]) -> None:
     """
     settings = WorkerSettings.model_validate_json(arguments[0])
     start_log("worker")
-    secret = Environment().webhook_secret
-    hook = Hook(secret.get_secret_value() if secret else None, settings.hint)
     used: dict[str, float] | None = None if settings.memory_mb is None else {}
-    app = App(Served(names=settings.names, limits=settings.limits, used=used), hook)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
+    app = App(Served(names=settings.names, limits=settings.limits, used=used), _parts(settings))
+    worker = Worker(_config(app, settings.tls), app, settings)
+    app.loader = worker.fetch
+    listener = socket.socket(fileno=settings.socket)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(worker.run_until_drained(listener))
+    finally:
+        app.close()
+
+
+def _parts(settings: WorkerSettings) -> Parts:
+    """Return what the application has beside what it answers with."""
+    secret = Environment().webhook_secret
+    return Parts(
+        hook=Hook(secret.get_secret_value() if secret else None, settings.hint),
+        tokens=Tokens.following(os.environ),
+        metrics=Metrics(metrics_folder(settings.plan)),
+        log=None if settings.log is None else PredictionLog(settings.log_folder, settings.log),
+        log_folder=settings.log_folder,
+    )
+
+
+def _config(app: App, tls: TlsFiles | None) -> uvicorn.Config:
+    """Return uvicorn's configuration."""
+    return uvicorn.Config(
+        Gate(app),
+        http=Door,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         backlog=2048,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=None if tls is None else str(tls.certificate),
+        ssl_keyfile=None if tls is None else str(tls.key),
     )
-    worker = Worker(config, app, settings)
-    listener = socket.socket(fileno=settings.socket)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(worker.run_until_drained(listener))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,173 @@
+"""The door: connections before they are requests, on uvicorn's own HTTP/1.1 protocol.
+
+What uvicorn leaves to a proxy is done here: a head that is too long or too slow, a body that never comes, a client that
+reads its answer for ever, too many connections, too many requests. Whatever is refused before there is a request is
+refused in the shape of the protocol it was meant for, as far as that is known.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tiltyard.serving.answers import RequestError
+from tiltyard.serving.asgi import App, Receive, Scope, Send
+from tiltyard.serving.handler import refuse
+from tiltyard.serving.tokens import OPEN
+
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle: longer than load balancers keep one (60 s as a rule), so that it is they who close
+it."""
+
+
+class Gate:
+    """Counts requests from the moment they are parsed, and lets in no more than are allowed at one time.
+
+    Args:
+        app: What answers them.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that was let in."""
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.under_way -= 1
+            if self.app.metrics is not None:
+                self.app.metrics.end()
+
+    def entrance(self, path: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """Return what answers the next request: it itself, or a refusal. Health is told to everybody.
+
+        Args:
+            path: Path of the request.
+        """
+        if self.under_way >= self.app.served.limits.in_flight and path not in OPEN:
+            return self.app.busy
+        self.under_way += 1
+        if self.app.metrics is not None:
+            self.app.metrics.begin()
+        return self
+
+
+class Door(HttpToolsProtocol):
+    """One connection. uvicorn is configured with a `Gate` as application."""
+
+    gate: Gate
+    _head_open = True
+    _head_bytes = 0
+    _told = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let a connection in, unless there are too many."""
+        assert isinstance(self.config.app, Gate)
+        self.gate = self.config.app
+        self._since = self.loop.time()
+        super().connection_made(transport)  # type: ignore[arg-type]  # what the loop gives has both directions
+        limits = self.gate.app.served.limits
+        if len(self.connections) > limits.connections:
+            self.turn_away(503, "there are too many connections", "Ask again in a moment.")
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within the limit of a head."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._head_open:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.gate.app.served.limits.header_bytes:
+                self.turn_away(431, "the head of the request is too long", "Send fewer or shorter headers.")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._since = self.loop.time()
+        self._head_open, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """End the head of a request."""
+        self._head_open = False
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """End a request; the head of the next one may come."""
+        if not self.pipeline:
+            self._head_open, self._head_bytes, self._since = True, 0, self.loop.time()
+        super().on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ARG002  # uvicorn's
+        super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
+        """Refuse what is no HTTP."""
+        self.turn_away(400, "this is not an HTTP request", "Check the request line, the headers and the length.")
+
+    def turn_away(self, status: int, what: str, cure: str) -> None:
+        """Answer what is not a whole request, and close the connection.
+
+        Args:
+            status: HTTP status.
+            what: What is wrong.
+            cure: What to do.
+        """
+        if self.transport.is_closing():
+            return
+        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if answering:
+            self.transport.abort()
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        answer = refuse(self._path(), RequestError.of(status, what, cure=cure))
+        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
+        headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"connection", b"close"))
+        headers = (*headers, (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+        headers += ((b"retry-after", b"1"),) if status == 503 else ()
+        lines += [b"%s: %s" % pair for pair in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
+        self.transport.close()
+
+    def look(self, now: float) -> None:
+        """Turn away a client that is too slow.
+
+        Args:
+            now: Of the loop's clock.
+        """
+        limits = self.gate.app.served.limits
+        waited = now - self._since
+        begun = self._head_open and self._head_bytes > 0
+        if begun and waited > limits.header_seconds:
+            self.turn_away(408, f"the head did not arrive within {limits.header_seconds:g} s", "Send it at once.")
+        elif self._head_open and not begun and waited > KEEP_ALIVE_SECONDS:
+            self.transport.close()
+        elif self._lacks_body() and waited > limits.header_seconds + limits.body_seconds:
+            self.turn_away(408, f"the body did not arrive within {limits.body_seconds:g} s", "Send it at once.")
+        self._look_at_reader(now)
+
+    def _lacks_body(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and cycle.more_body and not cycle.response_started
+
+    def _look_at_reader(self, now: float) -> None:
+        """Give up a client that takes nothing of its answer any more."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0 or waiting != self._told:
+            self._told, self._told_at = waiting, now
+        elif now - self._told_at > self.gate.app.served.limits.body_seconds:
+            self.transport.abort()
+
+    def _path(self) -> str:
+        """Return the path of the request that is being read, as far as it is known."""
+        url = getattr(self, "url", b"")
+        try:
+            return (httptools.parse_url(url).path or b"/").decode("ascii", "replace")
+        except httptools.HttpParserInvalidURLError:
+            return "/"
