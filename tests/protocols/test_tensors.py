@@ -68,7 +68,7 @@ def _refused(tensor: InputTensor, binary: bytes | None = None) -> str:
 @given(tensors())
 def test_a_tensor_goes_through_bytes_unchanged(tensor: OutputTensor) -> None:
     announced = InputTensor("x", list(tensor.shape), tensor.datatype)
-    assert decode(announced, memoryview(encode(tensor))) == list(tensor.values)
+    assert list(decode(announced, memoryview(encode(tensor)))) == list(tensor.values)
 
 
 @given(tensors(), st.booleans())

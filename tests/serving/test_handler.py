@@ -1,6 +1,7 @@
 """Requests and answers, without any transport: the shapes of both, and every bad request's one clear answer."""
 
 import dataclasses
+import gzip
 import json
 from typing import Any
 
@@ -165,8 +166,12 @@ def test_a_wrong_method_says_which_is_right(served: Served) -> None:
     assert (b"allow", b"GET, HEAD") in handle(served, Request("POST", "/v1/models")).headers
 
 
-def test_compressed_bodies_are_refused(served: Served) -> None:
-    assert ask(served, "POST", PREDICT, b"x", "gzip")[0] == 415
+def test_a_compressed_body_is_read(served: Served) -> None:
+    body = json.dumps({"rows": [ROW]}).encode()
+    assert ask(served, "POST", PREDICT, gzip.compress(body), "gzip") == ask(served, "POST", PREDICT, body)
+    assert ask(served, "POST", PREDICT, body, "gzip")[0] == 400
+    assert ask(served, "POST", PREDICT, body, "br")[0] == 415
+    assert ask(served, "POST", PREDICT, gzip.compress(b" " * 200_000), "gzip")[0] == 413
 
 
 def test_readiness_waits_for_every_model(served: Served) -> None:

@@ -158,7 +158,7 @@ def infer(served: Served, request: Request, name: str, version: int | None) -> A
         return slot.reader.type_columns(table.columns, table.rows)
 
     scored = score(served, request, name, read, version)
-    tensors = output_tensors(scored.slot, scored.predictions, wanted)
+    tensors = output_tensors(scored, wanted)
     return scored.answer(_write(scored, tensors, asked.id, as_bytes))
 
 

@@ -17,12 +17,12 @@ A classification answers `prediction`, the class with its own type, and `probabi
 the order of the metadata's `classes`; a regression answers `prediction`, FP64.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tiltyard.bundle.model import Predictions
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protection import raw_column
 from tiltyard.errors import did_you_mean
@@ -34,9 +34,11 @@ from tiltyard.serving.protocols.tensors import (
     INTEGERS,
     InputTensor,
     OutputTensor,
+    Values,
     check_datatype,
     decode,
 )
+from tiltyard.serving.scoring import Scored
 from tiltyard.serving.slots import Slot
 
 PREDICTION = "prediction"
@@ -62,11 +64,11 @@ class Table(NamedTuple):
     """The rows of a request, column by column.
 
     Attributes:
-        columns: Feature → raw values, None where one is missing.
+        columns: Column of the contract → raw values.
         rows: How many.
     """
 
-    columns: dict[str, list[Any]]
+    columns: dict[str, Values]
     rows: int
 
 
@@ -115,32 +117,29 @@ def read_table(
         raise RequestError("there are no inputs", cure="Send one for each column; the model's metadata lists them.")
     _check_names(tensors, contract, known)
     rows = _rows_of(tensors, most_rows)
-    features = {column.name for column in contract.features}
     columns = {}
     for tensor, binary in zip(tensors, binaries, strict=True):
         check_datatype(tensor, _ALLOWED[raw_column(known[tensor.name]).kind])
-        values = decode(tensor, binary)
-        if tensor.name in features:
-            columns[tensor.name] = values
+        columns[tensor.name] = decode(tensor, binary)
     return Table(columns, rows)
 
 
-def output_tensors(slot: Slot, predictions: Predictions, requested: Sequence[str]) -> list[OutputTensor]:
+def output_tensors(scored: Scored, requested: Sequence[str]) -> list[OutputTensor]:
     """Return the answers of a model.
 
     Args:
-        slot: The version that answered.
-        predictions: Its answers.
+        scored: The answered rows.
         requested: Names of the outputs that are wanted, checked, in their order; none for all.
     """
-    rows = len(predictions.array)
-    makers: dict[str, Callable[[], OutputTensor]] = {
-        PREDICTION: lambda: OutputTensor(PREDICTION, _class_datatype(slot), (rows,), _answers(slot, predictions)),
-    }
-    if predictions.probabilities is not None:
-        table = predictions.probabilities
-        makers[PROBABILITIES] = lambda: OutputTensor(PROBABILITIES, _FLOAT, table.shape, table.ravel().tolist())
-    return [makers[name]() for name in requested or makers]
+    slot = scored.slot
+    tensors = []
+    for name in requested or [output["name"] for output in outputs_of(slot)]:
+        if name == PREDICTION:
+            tensors.append(OutputTensor(name, _class_datatype(slot), (len(scored.answers),), _answers(scored)))
+        else:
+            shape = (len(scored.outputs), len(slot.classes))
+            tensors.append(OutputTensor(name, _FLOAT, shape, list(chain.from_iterable(scored.outputs))))
+    return tensors
 
 
 def check_requested(slot: Slot, requested: Sequence[str]) -> None:
@@ -167,13 +166,13 @@ def _class_datatype(slot: Slot) -> str:
     return datatypes.get(next(iter(types)), BYTES) if len(types) == 1 else BYTES
 
 
-def _answers(slot: Slot, predictions: Predictions) -> list[Any]:
+def _answers(scored: Scored) -> list[Any]:
     """Return one value a row."""
-    if predictions.probabilities is None:
-        values: list[Any] = predictions.array.tolist()
-        return values
+    slot = scored.slot
+    if not slot.classes:
+        return scored.answers
     levels: Sequence[Any] = slot.class_keys if _class_datatype(slot) == BYTES else slot.classes
-    return [levels[code] for code in predictions.labels(slot.runtime.threshold).tolist()]
+    return [levels[code] for code in scored.answers]
 
 
 def _is_matrix(tensors: Sequence[InputTensor], contract: Contract) -> bool:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tiltyard.errors import did_you_mean
 from tiltyard.serving.answers import RequestError, shorten
@@ -33,6 +34,8 @@ _ONE_FORM = "Send either `data`, or `parameters.binary_data_size` and the bytes 
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 Parameters = dict[str, Any] | None
+Values = list[Any] | NDArray[Any]
+"""A tensor's values, flat, in the order of rows: Python's own with None for missing, or an array of numbers."""
 
 
 class InputTensor(msgspec.Struct):
@@ -114,8 +117,8 @@ def split_binary(tensors: Sequence[InputTensor], tail: memoryview) -> list[memor
     return dealt
 
 
-def decode(tensor: InputTensor, binary: memoryview | None = None) -> list[Any]:
-    r"""Return a tensor's values as Python's own, flat, in the order of rows; None where one is missing.
+def decode(tensor: InputTensor, binary: memoryview | None = None) -> Values:
+    r"""Return a tensor's values.
 
     Args:
         tensor: The tensor.
@@ -190,6 +193,8 @@ def _flat(tensor: InputTensor, count: int) -> list[Any]:
 
 def _checked(tensor: InputTensor, values: list[Any]) -> list[Any]:
     """Return JSON values as the datatype has them, or refuse the first that is none."""
+    if _are_plain(tensor.datatype, values):
+        return values
     read = _JSON_VALUES[tensor.datatype]
     checked = []
     for place, value in enumerate(values):
@@ -198,6 +203,19 @@ def _checked(tensor: InputTensor, values: list[Any]) -> list[Any]:
         except (ValueError, TypeError, OverflowError):
             raise _wrong(tensor, f"has a value, number {place}, that is no {tensor.datatype}") from None
     return checked
+
+
+def _are_plain(datatype: str, values: list[Any]) -> bool:
+    """Whether all values are as the datatype has them, looked at without a call for each."""
+    types = set(map(type, values))
+    types.discard(type(None))
+    if datatype not in INTEGERS:
+        return types <= _PLAIN_TYPES.get(datatype, _FLOAT_TYPES)
+    if types != {int}:
+        return False
+    given = [value for value in values if value is not None]
+    low, high = _limits(datatype)
+    return bool(low <= min(given) and max(given) <= high)
 
 
 def _boolean(value: Any) -> bool:
@@ -219,9 +237,13 @@ def _float(value: Any) -> int | float:
     raise ValueError
 
 
-def _integer(datatype: str) -> Callable[[Any], int]:
+def _limits(datatype: str) -> tuple[int, int]:
     limits = np.iinfo(INTEGERS[datatype])
-    low, high = int(limits.min), int(limits.max)
+    return int(limits.min), int(limits.max)
+
+
+def _integer(datatype: str) -> Callable[[Any], int]:
+    low, high = _limits(datatype)
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or value != (whole := int(value)) or not low <= whole <= high:
@@ -231,6 +253,8 @@ def _integer(datatype: str) -> Callable[[Any], int]:
     return read
 
 
+_FLOAT_TYPES: frozenset[type] = frozenset({float, int})
+_PLAIN_TYPES: dict[str, frozenset[type]] = {BOOL: frozenset({bool}), BYTES: frozenset({str})}
 _JSON_VALUES: dict[str, Callable[[Any], Any]] = {
     BOOL: _boolean,
     BYTES: _text,
@@ -239,7 +263,7 @@ _JSON_VALUES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _numbers(tensor: InputTensor, binary: memoryview, count: int) -> list[Any]:
+def _numbers(tensor: InputTensor, binary: memoryview, count: int) -> Values:
     """Return the values of bytes of fixed width."""
     storage = np.dtype(_storage(tensor.datatype))
     if len(binary) != count * storage.itemsize:
@@ -253,8 +277,7 @@ def _numbers(tensor: InputTensor, binary: memoryview, count: int) -> list[Any]:
         if (numbers > 1).any():
             raise _wrong(tensor, f"has a value, number {int((numbers > 1).argmax())}, that is no {BOOL}")
         numbers = numbers.astype(np.bool_)
-    values: list[Any] = numbers.tolist()
-    return values
+    return numbers if count > 1 else numbers.tolist()
 
 
 def _texts(tensor: InputTensor, binary: memoryview, count: int) -> list[Any]:
