@@ -118,11 +118,20 @@ class App:
 
     async def busy(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # what ASGI calls
         """Refuse a request at once."""
-        error = _busy("too many requests are under way")
-        answer = refuse(scope["path"], error)
-        if self.metrics is not None:
-            self._count(self.metrics, scope["path"], answer, 0.0)
+        answer = self.turn_away(scope["path"], _busy("too many requests are under way"))
         await self._send(answer, scope, send)
+
+    def turn_away(self, path: str, error: RequestError) -> Answer:
+        """Return the refusal of what was not let in, counted.
+
+        Args:
+            path: Path of the request, as far as it is known.
+            error: Why.
+        """
+        answer = refuse(path, error)
+        if self.metrics is not None:
+            self._count(self.metrics, path, answer, 0.0)
+        return answer
 
     async def _send(self, answer: Answer, scope: Scope, send: Send) -> None:
         """Send an answer with the headers that every one has."""

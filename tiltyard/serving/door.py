@@ -15,7 +15,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from tiltyard.serving.answers import RequestError
 from tiltyard.serving.asgi import App, Receive, Scope, Send
-from tiltyard.serving.handler import refuse
 from tiltyard.serving.tokens import OPEN
 
 KEEP_ALIVE_SECONDS = 75
@@ -126,7 +125,7 @@ class Door(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        answer = refuse(self._path(), RequestError.of(status, what, cure=cure))
+        answer = self.gate.app.turn_away(self._path(), RequestError.of(status, what, cure=cure))
         lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
         headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"connection", b"close"))
         headers = (*headers, (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))

@@ -179,7 +179,7 @@ def _config(app: App, tls: TlsFiles | None) -> uvicorn.Config:
         lifespan="off",
         access_log=False,
         log_config=None,
-        log_level="warning",
+        log_level="error",
         server_header=False,
         proxy_headers=False,
         backlog=2048,
