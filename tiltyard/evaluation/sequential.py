@@ -15,8 +15,7 @@ Sources:
 import math
 
 from scipy.optimize import brentq
-from scipy.special import betaln
-from scipy.stats import beta
+from scipy.special import betainc, betaincc, betaln
 
 from tiltyard.project.section import Section
 
@@ -29,6 +28,8 @@ _RHO2 = (-2 * math.log(_AIM_ALPHA) + math.log(1 - 2 * math.log(_AIM_ALPHA))) / _
 
 _PRIOR = 0.5
 """Mixture of shares: Jeffreys' Beta(1/2, 1/2), cut to the alternative."""
+
+_PRIOR_WEIGHT = float(betaln(_PRIOR, _PRIOR))
 
 
 class Interval(Section):
@@ -65,7 +66,10 @@ def excess(events: int, trials: int, limit: float) -> float:
     if limit <= 0:
         return 0.0 if events else 1.0
     a, b = events + _PRIOR, trials - events + _PRIOR
-    mixed = betaln(a, b) + beta.logsf(limit, a, b) - betaln(_PRIOR, _PRIOR) - beta.logsf(limit, _PRIOR, _PRIOR)
+    above = float(betaincc(a, b, limit))
+    if above == 0.0:
+        return 1.0
+    mixed = betaln(a, b) + math.log(above) - _PRIOR_WEIGHT - math.log(betaincc(_PRIOR, _PRIOR, limit))
     return _p_value(float(mixed) - _log_likelihood(events, trials, limit))
 
 
@@ -113,10 +117,11 @@ def upper_bound(events: int, trials: int, alpha: float) -> float:
     if events == trials:
         return 1.0
     a, b = events + _PRIOR, trials - events + _PRIOR
+    whole = float(betaln(a, b)) - _PRIOR_WEIGHT
 
     def doubt(share: float) -> float:
-        mixed = betaln(a, b) + beta.logcdf(share, a, b) - betaln(_PRIOR, _PRIOR) - beta.logcdf(share, _PRIOR, _PRIOR)
-        return float(mixed) - _log_likelihood(events, trials, share) + math.log(alpha)
+        mixed = whole + math.log(betainc(a, b, share)) - math.log(betainc(_PRIOR, _PRIOR, share))
+        return mixed - _log_likelihood(events, trials, share) + math.log(alpha)
 
     low, high = max(events / trials, 1e-12), 1 - 1e-12
     return 1.0 if doubt(high) < 0 else float(brentq(doubt, low, high, xtol=1e-9))
