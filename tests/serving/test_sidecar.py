@@ -33,8 +33,8 @@ def bench(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(registered)
 
 
-def test_without_a_champion_there_is_no_slot(bench: Bench) -> None:
-    assert bench.look() == Plan()
+def test_without_a_champion_there_is_no_slot_and_workers_are_told_so(bench: Bench) -> None:
+    assert bench.look() == Plan(looked=frozenset({MODEL}))
 
 
 def test_the_alias_is_followed_there_and_back(sandboxed: Bench, registered: Registered) -> None:
@@ -179,13 +179,14 @@ def test_a_bundle_lost_from_the_cache_is_fetched_again(bench: Bench, registered:
     assert bench.look().models[MODEL] == slot
 
 
-def test_the_cache_keeps_the_last_two_versions(bench: Bench, registered: Registered) -> None:
+def test_the_cache_keeps_what_is_planned_and_one_more_version(bench: Bench, registered: Registered) -> None:
     for _ in range(4):
         registered.promote(registered.add())
         bench.look()
         bench.now += timedelta(seconds=1)
     kept = sorted(folder.name[0] for folder in (bench.settings.cache / MODEL).iterdir())
-    assert kept == ["3", "4"]
+    assert kept == ["2", "3", "4"]
+    assert (bench.sidecar.plan.models[MODEL].version, bench.sidecar.plan.previous[MODEL].version) == (4, 3)
 
 
 def test_a_full_disk_leaves_the_slot_and_is_tried_again(

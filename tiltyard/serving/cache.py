@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from importlib import metadata
@@ -27,6 +28,7 @@ class BundleCache:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._fetching = threading.Lock()
 
     def find(self, name: str, version: int, digest: str) -> Path | None:
         """Return the folder of a cached bundle that is whole; one that is damaged is removed.
@@ -61,6 +63,10 @@ class BundleCache:
             BundleError: What was downloaded is no bundle, or a damaged one; it is not kept.
             ServingError: The disk is full or the cache cannot be written.
         """
+        with self._fetching:
+            return self._fetch(name, version, download)
+
+    def _fetch(self, name: str, version: int, download: Callable[[Path], Path]) -> tuple[Path, str]:
         incoming = self._root / f"{_INCOMING}-{os.getpid()}"
         shutil.rmtree(incoming, ignore_errors=True)
         try:

@@ -33,13 +33,20 @@ class Champions:
         self._ledgers: dict[str, Ledger] = {}
 
     @cached_property
-    def _registry(self) -> Registry:
+    def registry(self) -> Registry:
+        """The connection to MLflow."""
         return connect(self._workplace)
 
     @cached_property
-    def _store(self) -> Store:
+    def store(self) -> Store:
+        """The object store."""
         endpoint = self._workplace.environment.s3_endpoint
         return open_store(self._workplace.store, endpoint=endpoint, cache=self._workplace.cache)
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the ledger."""
+        return self._workplace.environment.actor or f"model server on {socket.gethostname()}"
 
     def glance(self, name: str) -> Glance:
         """Return what changes of a model when anybody does anything with its versions or aliases.
@@ -47,7 +54,7 @@ class Champions:
         Raises:
             RegistryError: The registry cannot be reached or refuses.
         """
-        return models.glance(self._registry, name)
+        return models.glance(self.registry, name)
 
     def bundle_digest(self, ref: ModelRef) -> str:
         """Return the digest that a version's tag, or its source's, promises; empty when neither tells.
@@ -55,7 +62,7 @@ class Champions:
         Raises:
             RegistryError: There is no such version, or the registry cannot be reached.
         """
-        return bundle_of(self._registry, models.version(self._registry, ref))
+        return bundle_of(self.registry, models.version(self.registry, ref))
 
     def download(self, ref: ModelRef, folder: Path) -> Path:
         """Download a version's bundle below `folder` and return where it is.
@@ -65,9 +72,9 @@ class Champions:
             RegistryError: The registry or its artifacts cannot be reached.
         """
         try:
-            return models.download_bundle(self._registry, ref, folder / "bundle")
+            return models.download_bundle(self.registry, ref, folder / "bundle")
         except RegistryError as error:
-            if self.bundle_digest(ref) or models.has_bundle(self._registry, ref):
+            if self.bundle_digest(ref) or models.has_bundle(self.registry, ref):
                 raise
             raise BundleError(
                 f"{ref} has no bundle: it is none of Tiltyard's versions",
@@ -81,7 +88,7 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        return settle(self._ledger(name), self._registry, gates)
+        return settle(self.ledger(name), self.registry, gates)
 
     def may_ask_more(self, ref: ModelRef, slot: int) -> bool:
         """Whether a version may ask other requests than the one that answers here now.
@@ -97,11 +104,11 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        entries = self._ledger(ref.name).entries()
+        entries = self.ledger(ref.name).entries()
         state = fold(entries)
         if not is_by_hand(state, ref.version) or replaced_by(state, ref.version) != slot:
             return True
-        made = models.version(self._registry, ref).created
+        made = models.version(self.registry, ref).created
         moves = (entry for entry in entries if entry.kind in MOVES and entry != state.since)
         return any(entry.version == ref.version and entry.evidence.get(MADE) == made for entry in moves)
 
@@ -112,7 +119,7 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        noted = note_copies(self._ledger(name), self._registry)
+        noted = note_copies(self.ledger(name), self.registry)
         return tuple(ModelRef(name=name, version=entry.version) for entry in noted if entry.version is not None)
 
     def waiting_copy(self, name: str, gates: GatesSection) -> ModelRef | None:
@@ -124,19 +131,19 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        entry = waiting_copy(self._ledger(name).entries()) if gates.copied == "gate" else None
+        entry = waiting_copy(self.ledger(name).entries()) if gates.copied == "gate" else None
         if entry is None or entry.version is None:
             return None
         ref = ModelRef(name=name, version=entry.version)
         reason = obstacle(entry, gates, self._champions_bundle(name))
-        if reason is not None and models.version(self._registry, ref).tags.get(WAITS) != reason:
-            models.set_tags(self._registry, ref, {WAITS: reason})
+        if reason is not None and models.version(self.registry, ref).tags.get(WAITS) != reason:
+            models.set_tags(self.registry, ref, {WAITS: reason})
         return ref if reason is None else None
 
     def _champions_bundle(self, name: str) -> str:
         """Return the digest of the champion's bundle; empty when there is no champion."""
-        champion = models.champion(self._registry, name)
-        return bundle_of(self._registry, models.version(self._registry, champion)) if champion else ""
+        champion = models.champion(self.registry, name)
+        return bundle_of(self.registry, models.version(self.registry, champion)) if champion else ""
 
     def promote_copy(self, ref: ModelRef, gates: GatesSection) -> str:
         """Make a copy champion, and return what was done in words.
@@ -146,13 +153,13 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        ledger = self._ledger(ref.name)
+        ledger = self.ledger(ref.name)
         entry = waiting_copy(ledger.entries())
         if entry is None or entry.version != ref.version or obstacle(entry, gates, self._champions_bundle(ref.name)):
             return f"{ref} is not waiting any more"
         done = promote(
             ledger,
-            self._registry,
+            self.registry,
             ref.version,
             actor=POLICY,
             reason=f"{entry.reason}; the project's `gates.copied` is `gate`",
@@ -169,8 +176,7 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        actor = self._workplace.environment.actor or f"model server on {socket.gethostname()}"
-        note_refusal(self._ledger(ref.name), self._registry, ref, reason, actor=actor)
+        note_refusal(self.ledger(ref.name), self.registry, ref, reason, actor=self.actor)
 
     def put_back(self, ref: ModelRef, reason: str) -> bool:
         """Return the alias to the champion before, when it was a hand that set it on a version that is refused.
@@ -179,12 +185,10 @@ class Champions:
             RegistryError: The registry or the ledger cannot be reached.
             StorageError: The object store cannot be reached.
         """
-        return put_back(
-            self._ledger(ref.name), self._registry, ref, f"version {ref.version} cannot be served: {reason}"
-        )
+        return put_back(self.ledger(ref.name), self.registry, ref, f"version {ref.version} cannot be served: {reason}")
 
-    def _ledger(self, name: str) -> Ledger:
+    def ledger(self, name: str) -> Ledger:
         """Return a model's ledger; what was read of it once is kept."""
         if name not in self._ledgers:
-            self._ledgers[name] = Ledger(self._store, name)
+            self._ledgers[name] = Ledger(self.store, name)
         return self._ledgers[name]

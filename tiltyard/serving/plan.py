@@ -6,6 +6,7 @@ outlives every process, so that a server starts from it when registry and object
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
@@ -71,6 +72,20 @@ class CandidatePlan(Section):
     salt: str = ""
 
 
+class Stop(Section):
+    """The end of a rollout that this server has brought about, whether or not anybody else knows yet.
+
+    Attributes:
+        start: Number of the ledger's entry that began the rollout.
+        version: The candidate.
+        reason: Why, in a sentence.
+    """
+
+    start: int
+    version: int
+    reason: str
+
+
 class Plan(Section):
     """What the workers of one server answer with.
 
@@ -79,6 +94,7 @@ class Plan(Section):
         refused: By model name, the version that should stand in the slot and does not.
         candidates: By model name, the version on its way into the slot.
         previous: By model name, the version that stood in the slot before; it stays loaded for the way back.
+        stopped: By model, the rollout that this server has stopped at once.
         looked: Models that the sidecar has looked at, since it first wrote this plan.
     """
 
@@ -86,6 +102,7 @@ class Plan(Section):
     refused: dict[str, Refusal] = Field(default_factory=dict)
     candidates: dict[str, CandidatePlan] = Field(default_factory=dict)
     previous: dict[str, SlotPlan] = Field(default_factory=dict)
+    stopped: dict[str, Stop] = Field(default_factory=dict)
     looked: frozenset[str] = frozenset()
 
     def with_slot(self, name: str, slot: SlotPlan) -> "Plan":
@@ -112,6 +129,14 @@ class Plan(Section):
         candidates = _without(self.candidates, name)
         return self._but(candidates=candidates if candidate is None else {**candidates, name: candidate})
 
+    def with_stop(self, name: str, stop: Stop) -> "Plan":
+        """Return the plan without a candidate, and with a note that its rollout is stopped."""
+        return self._but(candidates=_without(self.candidates, name), stopped={**self.stopped, name: stop})
+
+    def without_rollout(self, name: str) -> "Plan":
+        """Return the plan without anything of a rollout."""
+        return self._but(candidates=_without(self.candidates, name), stopped=_without(self.stopped, name))
+
     def with_looked(self, name: str) -> "Plan":
         """Return the plan with a note that the sidecar has looked at a model."""
         return self._but(looked=self.looked | {name})
@@ -119,6 +144,11 @@ class Plan(Section):
     def covers(self, names: Iterable[str]) -> bool:
         """Whether it says of every model what stands in its slot, or that nothing can."""
         return all(name in self.models or name in self.looked for name in names)
+
+    @property
+    def rollouts(self) -> tuple[str, ...]:
+        """Models with two versions to compare."""
+        return tuple(name for name in self.candidates if name in self.models)
 
     def _but(self, **changed: object) -> "Plan":
         return self.model_copy(update=changed)
@@ -181,3 +211,22 @@ def read_plan(path: Path) -> Plan:
             where=str(path),
             cure="Remove it: the sidecar writes it anew from the registry.",
         ) from error
+
+
+def has_rollouts(path: Path) -> bool:
+    """Whether the plan has two versions of any model to compare; no plan, and none that can be read, has none."""
+    try:
+        return bool(read_plan(path).rollouts)
+    except ServingError:
+        return False
+
+
+def forget_looks(path: Path) -> None:
+    """Have workers wait for the sidecar's first look, where nothing is planned: what was looked at before is old.
+
+    For a new server, before its sidecar starts. A plan that cannot be read or written is left as it is.
+    """
+    with suppress(ServingError):
+        plan = read_plan(path)
+        if plan.looked:
+            write_plan(path, plan.model_copy(update={"looked": frozenset()}))

@@ -9,6 +9,7 @@ import psutil
 from pydantic import Field, ValidationError
 
 from tiltyard.project.section import Section
+from tiltyard.serving.files import write_whole
 from tiltyard.serving.slots import Served
 
 _FOLDER = "workers"
@@ -44,12 +45,7 @@ def report_of(served: Served, failed: Mapping[str, str]) -> Report:
 
 def write_report(plan: Path, report: Report) -> None:
     """Write this process's report beside the plan; where that cannot be done, the sidecar goes without it."""
-    file = plan.parent / _FOLDER / f"{os.getpid()}.json"
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".draft")
-        draft.write_text(report.model_dump_json(), encoding="utf-8")
-        draft.replace(file)
+    write_whole(plan.parent / _FOLDER / f"{os.getpid()}.json", report.model_dump_json())
 
 
 def read_reports(plan: Path, parent: int) -> list[Report]:

@@ -11,22 +11,29 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import tiltyard
 from tiltyard.errors import ServingError, UsageError
+from tiltyard.predictions.files import log_folder
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
+from tiltyard.serving.counting import clear
+from tiltyard.serving.metrics import metrics_folder
+from tiltyard.serving.plan import forget_looks, has_rollouts
 from tiltyard.serving.processes import start_log
-from tiltyard.serving.settings import DRAIN_SECONDS, Limits, SidecarSettings, WorkerSettings
+from tiltyard.serving.settings import DRAIN_SECONDS, Limits, ShadowSettings, SidecarSettings, WorkerSettings
 
 BACKLOG = 2048
 HEALTHY_SECONDS = 10.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
+LOOK_SECONDS = 0.5
+"""Between two looks at whether a process has anything to do."""
+
 STOP_SECONDS = 40.0
 """After SIGTERM, when children are killed: longer than a worker's own grace."""
 
@@ -47,6 +54,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
     workers: int = 1,
     poll_seconds: float = 1.0,
     limits: Limits | None = None,
+    memory_mb: float | None = None,
 ) -> None:
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
 
@@ -60,6 +68,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         workers: Processes that answer.
         poll_seconds: Pause between two looks at the registry.
         limits: What a request may ask for.
+        memory_mb: What the models of one worker may take in memory, megabytes: they are loaded when somebody asks for
+            them, and leave again; None to have all of them there at all times.
 
     Raises:
         UsageError: No name, a name that is none, or no worker.
@@ -71,6 +81,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         _log.info("listening on %s for %s", address_of(listener), ", ".join(gates))
         folder = workplace.home / "serving"
         plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
+        forget_looks(plan)
+        clear(metrics_folder(plan))
         told = WorkerSettings(
             names=tuple(gates),
             plan=plan,
@@ -78,6 +90,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
             parent=os.getpid(),
             limits=limits or Limits(),
             hint=mouth,
+            memory_mb=memory_mb,
         )
         sidecar = SidecarSettings(
             gates=dict(gates),
@@ -91,6 +104,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         )
         children = [Child("worker", told, _worker_environment(), (told.socket, mouth)) for _ in range(workers)]
         children.append(Child("sidecar", sidecar, _sidecar_environment(workplace), (ear,)))
+        shadow = ShadowSettings(names=told.names, plan=plan, log=log_folder(workplace.home), parent=os.getpid())
+        children.append(Child("shadow", shadow, _worker_environment(), wanted=lambda: has_rollouts(plan)))
         asyncio.run(_supervise(children, listener))
 
 
@@ -152,25 +167,33 @@ class Child:
     """One process that is started again whenever it ends.
 
     Args:
-        role: `worker` or `sidecar`: a module of this room with a `main`.
+        role: `worker`, `sidecar` or `shadow`: a module of this room with a `main`.
         settings: What it is told.
         environment: Its environment variables.
         inherited: File descriptors it shares.
+        wanted: Whether there is anything for it to do; it is started when there is, and may end by itself.
     """
 
     def __init__(
-        self, role: str, settings: Section, environment: Mapping[str, str], inherited: Sequence[int] = ()
+        self,
+        role: str,
+        settings: Section,
+        environment: Mapping[str, str],
+        inherited: Sequence[int] = (),
+        *,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._role = role
+        self.role = role
         self._command = [sys.executable, "-P", "-m", f"tiltyard.serving.{role}", settings.model_dump_json()]
         self._environment = dict(environment)
         self._inherited = tuple(inherited)
+        self._wanted = wanted
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep(self, stopping: asyncio.Event) -> None:
         """Start the process, and again after each end with a growing pause, until `stopping`."""
         pause = FIRST_PAUSE
-        while not stopping.is_set():
+        while await self._is_due(stopping):
             began = asyncio.get_running_loop().time()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -180,12 +203,18 @@ class Child:
                 start_new_session=True,
             )
             code = await self._process.wait()
-            if stopping.is_set():
-                return
+            if stopping.is_set() or (code == 0 and not self._wanted()):
+                continue
             lived = asyncio.get_running_loop().time() - began
             pause = FIRST_PAUSE if lived > HEALTHY_SECONDS else min(2 * pause, LONGEST_PAUSE)
-            _log.error("the %s %d ended (%s); another starts", self._role, self._process.pid, _ending(code))
+            _log.error("the %s %d ended (%s); another starts", self.role, self._process.pid, _ending(code))
             await _pause(stopping, pause)
+
+    async def _is_due(self, stopping: asyncio.Event) -> bool:
+        """Wait until there is something to do for the process; False when the end comes first."""
+        while not stopping.is_set() and not self._wanted():
+            await _pause(stopping, LOOK_SECONDS)
+        return not stopping.is_set()
 
     def stop(self, number: signal.Signals) -> None:
         """Signal the process, if it is there."""
@@ -194,24 +223,38 @@ class Child:
 
 
 async def _supervise(children: Sequence[Child], listener: socket.socket) -> None:
-    """Keep the children until a signal, then let them drain; what does not end in time is killed."""
+    """Keep the children until a signal, then let them drain.
+
+    The sidecar ends last: it brings away what the workers have logged to their end.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    keeping = [asyncio.create_task(child.keep(stopping)) for child in children]
+    keeping = {child: asyncio.create_task(child.keep(stopping)) for child in children}
     await stopping.wait()
     _log.info("stopping: workers finish what has begun")
-    for child in children:
+    first = {child: task for child, task in keeping.items() if child.role != "sidecar"}
+    for child in first:
         child.stop(signal.SIGTERM)
     await asyncio.sleep(DRAIN_SECONDS / 2)
     listener.listen(0)  # no newcomers; those that the system has accepted already are still answered
     listener.close()
-    _, late = await asyncio.wait(keeping, timeout=STOP_SECONDS)
-    for child in children if late else ():
-        child.stop(signal.SIGKILL)
-    await asyncio.gather(*keeping)
+    await _ended(first)
+    last = {child: task for child, task in keeping.items() if child.role == "sidecar"}
+    for child in last:
+        child.stop(signal.SIGTERM)
+    await _ended(last)
     _log.info("stopped")
+
+
+async def _ended(keeping: Mapping[Child, asyncio.Task[None]]) -> None:
+    """Wait for the end of some children; one that is late is killed."""
+    _, late = await asyncio.wait(keeping.values(), timeout=STOP_SECONDS)
+    for child, task in keeping.items():
+        if task in late:
+            child.stop(signal.SIGKILL)
+    await asyncio.gather(*keeping.values())
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from tiltyard.errors import BundleError, ServingError, TiltyardError
 from tiltyard.evaluation.evidence import PairedCounts
 from tiltyard.predictions.record import Record, read_line
 from tiltyard.project.section import Section
+from tiltyard.serving.files import write_whole
 from tiltyard.serving.pairing import answers_to, columns_of, compare, in_order, logged_answers
 from tiltyard.serving.plan import CandidatePlan, Plan, SlotPlan, Stamp, read_plan, stamp_of
 from tiltyard.serving.processes import orphaned, start_log
@@ -102,14 +102,6 @@ def read_state(plan: Path) -> ShadowState:
         return ShadowState()
 
 
-def write_state(plan: Path, state: ShadowState) -> None:
-    """Write what was found, as a whole or not at all; where that cannot be done, the next look tries again."""
-    draft = plan.parent / f".{STATE}.{os.getpid()}"
-    with suppress(OSError):
-        draft.write_text(state.model_dump_json(), encoding="utf-8")
-        draft.replace(plan.parent / STATE)
-
-
 class Pair:
     """The two versions of one rollout's step.
 
@@ -136,7 +128,7 @@ class Pair:
         """Compare what the log says one version answered with what the other one answers."""
         for answered, other in ((self.champion, self.candidate.slot), (self.candidate.slot, self.champion)):
             rows = [record for record in records if record.version == answered.version]
-            if rows and not self.counts.failed_load:
+            if rows and self._runtimes:
                 self.counts += self._compared(rows, answered.version, other.version)
 
     def skip(self, requests: int) -> None:
@@ -182,12 +174,18 @@ class Pair:
         return ShadowCounts.model_validate(place | found)
 
     def _loaded(self) -> Mapping[int, Runtime]:
-        """Load both versions."""
+        """Load both versions; nothing is compared where that cannot be done, and only the candidate is to blame."""
         try:
-            return {slot.version: Runtime.load(Path(slot.bundle)) for slot in (self.champion, self.candidate.slot)}
+            champion = Runtime.load(Path(self.champion.bundle))
+        except BundleError as error:
+            _log.error("%s", error)
+            return {}
+        try:
+            candidate = Runtime.load(Path(self.candidate.slot.bundle))
         except BundleError as error:
             self.counts = self.counts.model_copy(update={"failed_load": error.what})
             return {}
+        return {self.champion.version: champion, self.candidate.slot.version: candidate}
 
 
 class Shadow:
@@ -240,7 +238,7 @@ class Shadow:
         except ServingError:
             return
         self._seen = stamp
-        self._pairs = {name: self._pair(name, plan) for name in self._settings.names if _is_wanted(plan, name)}
+        self._pairs = {name: self._pair(name, plan) for name in plan.rollouts if name in self._settings.names}
 
     def _pair(self, name: str, plan: Plan) -> Pair:
         champion, candidate = plan.models[name], plan.candidates[name]
@@ -257,25 +255,8 @@ class Shadow:
             models={**self._written.models, **{name: pair.counts for name, pair in self._pairs.items()}}
         )
         if state != self._written:
-            write_state(self._settings.plan, state)
+            write_whole(self._settings.plan.parent / STATE, state.model_dump_json())
             self._written = state
-
-
-def is_wanted(plan: Path) -> bool:
-    """Whether there is a rollout to follow.
-
-    Args:
-        plan: Path of the plan file.
-    """
-    try:
-        found = read_plan(plan)
-    except ServingError:
-        return False
-    return any(_is_wanted(found, name) for name in found.candidates)
-
-
-def _is_wanted(plan: Plan, name: str) -> bool:
-    return name in plan.candidates and name in plan.models
 
 
 def _place(counts: ShadowCounts) -> tuple[int, int, int]:

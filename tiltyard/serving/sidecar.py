@@ -24,13 +24,20 @@ from tiltyard.registry.records import Glance, ModelRef
 from tiltyard.serving.cache import BundleCache, holds
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.checking import UndecidedError, new_demands, verify
+from tiltyard.serving.metrics import SidecarGauges, metrics_folder
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
 from tiltyard.serving.policies import Policies
+from tiltyard.serving.preparing import Prepared, Preparer
 from tiltyard.serving.processes import orphaned, start_log
+from tiltyard.serving.rollouts import Rollouts
 from tiltyard.serving.settings import SidecarSettings
+from tiltyard.serving.shipping import Shipper, start_shipping
 
 AGAIN_AFTER = timedelta(minutes=5)
 """When a refused version is tried once more: a machine too busy to verify in time is no fault of the version."""
+
+FINISH_SECONDS = 10.0
+"""At the end, for the last predictions to be brought away."""
 
 _HINTS = 65_536
 """As many as a pipe holds: they all ask for the same look."""
@@ -45,26 +52,78 @@ class Sidecar:
         settings: What the supervisor told.
         champions: The registry and the ledger.
         clock: Source of the plan's times, with a time zone.
+        beside: Prepare versions that nobody waits for yet on a thread of its own.
     """
 
     def __init__(
-        self, settings: SidecarSettings, champions: Champions, *, clock: Callable[[], datetime] = utc_now
+        self,
+        settings: SidecarSettings,
+        champions: Champions,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        beside: bool = False,
     ) -> None:
         self._settings = settings
         self._champions = champions
         self._clock = clock
         self._cache = BundleCache(settings.cache)
         self._policies = Policies(settings.gates, settings.files)
+        self._preparer = Preparer(self._prepare, beside=beside)
+        self._rollouts = Rollouts(settings, champions, self._preparer, clock)
         self._settled: dict[str, tuple[Glance, GatesSection]] = {}
         self._confirmed: dict[str, ModelRef] = {}
         self._ahead: dict[str, ModelRef] = {}
         self._said: dict[str, str] = {}
         self.plan = self._last_plan()
 
-    def look(self) -> None:
-        """Look once at every model; what cannot be done now is said once and tried at the next look."""
-        for name in self._settings.gates:
-            self._tried(name, self._look_at)
+    def look(self) -> bool:
+        """Look once at every model; what cannot be done now is said once and tried at the next look.
+
+        Returns:
+            Whether there was no trouble.
+        """
+        done = [self._looked(name) for name in self._settings.gates]
+        return all(done)
+
+    def _looked(self, name: str) -> bool:
+        """Look at one model; once that has been done, workers need not wait for more."""
+        done = [self._tried(name, step) for step in (self._look_at, self._roll_out)]
+        return self._tried(name, self._note_look) if all(done) else False
+
+    def _note_look(self, name: str) -> bool:
+        """Write into the plan that it says of a model what can be said."""
+        self._put(self.plan.with_looked(name))
+        return True
+
+    def _roll_out(self, name: str) -> bool:
+        """Bring the model's candidate to what the ledger says, and the ledger to what was seen of the candidate.
+
+        A candidate that must not answer any more leaves the plan whatever is away.
+        """
+        placed = self._tried(name, self._place)
+        self._put(self._rollouts.watch(name, self.plan))
+        if not placed:
+            return False
+        if self._rollouts.decide(name, self.plan, self._policies.of(name)):
+            self._look_at(name)
+            self._place(name)
+        return True
+
+    def _place(self, name: str) -> bool:
+        """Bring the plan to what the ledger says of the model's rollout."""
+        self._put(self._rollouts.place(name, self.plan, self._policies.of(name)))
+        return True
+
+    def _prepare(self, ref: ModelRef) -> Prepared:
+        """Fetch and verify a version before it is planned."""
+        folder, digest = self._fetch(ref)
+        verify(self._cache, folder, digest, seconds=self._settings.verify_seconds)
+        return Prepared(folder, digest)
+
+    def _put(self, plan: Plan) -> None:
+        """Write the plan when it is another one."""
+        if plan != self.plan:
+            self._write(plan)
 
     def _tried(self, name: str, step: Callable[[str], bool]) -> bool:
         """Whether a step was done to its end."""
@@ -161,8 +220,7 @@ class Sidecar:
         if glance.newest not in {0, glance.champion} and self._ahead.get(name) != ref:
             self._ahead[name] = ref
             with suppress(TiltyardError):
-                folder, digest = self._fetch(ref)
-                verify(self._cache, folder, digest, seconds=self._settings.verify_seconds)
+                self._preparer.of(ref)
         return True
 
     def _install(self, ref: ModelRef) -> None:
@@ -183,7 +241,13 @@ class Sidecar:
             _log.info("`%s`: version %d is verified and planned", ref.name, ref.version)
         self._confirmed[ref.name] = ref
         self._said.clear()
-        self._cache.prune(ref.name, {folder})
+        self._cache.prune(ref.name, self._planned(ref.name))
+
+    def _planned(self, name: str) -> set[Path]:
+        """Return the bundles of a model that the plan names."""
+        candidate = self.plan.candidates.get(name)
+        slots = (self.plan.models.get(name), self.plan.previous.get(name), candidate.slot if candidate else None)
+        return {Path(slot.bundle) for slot in slots if slot is not None}
 
     def _check(self, ref: ModelRef, folder: Path, digest: str) -> None:
         """Verify a version, and hold what it asks of requests against the version that answers now.
@@ -249,10 +313,16 @@ def main(arguments: list[str]) -> None:
     """
     settings = SidecarSettings.model_validate_json(arguments[0])
     start_log("sidecar")
-    signal.signal(signal.SIGTERM, _end)
-    sidecar = Sidecar(settings, Champions(Workplace(settings.project_file)))
+    workplace = Workplace(settings.project_file)
+    shipper = start_shipping(workplace)
+    signal.signal(signal.SIGTERM, lambda *_: _end(shipper))
+    gauges = SidecarGauges(metrics_folder(settings.plan))
+    sidecar = Sidecar(settings, Champions(workplace), beside=True)
     while not orphaned(settings.parent):
-        sidecar.look()
+        done = sidecar.look()
+        gauges.looked(time.time())
+        if done:
+            gauges.succeeded(time.time())
         rest(settings)
 
 
@@ -264,8 +334,9 @@ def rest(settings: SidecarSettings) -> None:
         os.read(settings.hint, _HINTS)
 
 
-def _end(*_: object) -> None:
-    """End at once, in the midst of a download too; what is unfinished is swept at the next start."""
+def _end(shipper: Shipper) -> None:
+    """Bring away the last predictions, and end, in the midst of a download too: that is swept at the next start."""
+    shipper.finish(seconds=FINISH_SECONDS)
     os._exit(0)
 
 
