@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -13,9 +12,9 @@ import pandas as pd
 from tiltyard.data.contract import Contract
 from tiltyard.data.values import plain
 from tiltyard.errors import DataError, did_you_mean
-from tiltyard.predictions.columns import FEEDBACK, Part, day_of, feedback_types
+from tiltyard.predictions.columns import FEEDBACK, day_of, feedback_table, object_key
 from tiltyard.predictions.feedback import checked_id, checked_time, typed_label
-from tiltyard.predictions.record import Entry
+from tiltyard.predictions.record import Entry, Feedback
 from tiltyard.predictions.shipping import parquet_bytes
 from tiltyard.storage.base import Store
 
@@ -85,11 +84,12 @@ def store_labels(
         entries = list(_entries(chunk, contract, columns, now, where=where, before=outcome.rows))
         known = False
         if entries:
-            part = _part(model, contract, entries, now)
-            key = part.key(f"table-{_digest(entries, timed=columns.time is not None)}")
-            known = PurePosixPath(key).name in there
+            labels = Feedback(tuple(entries), model, contract.target.kind.value, now)
+            name = f"{labels.kind}-table-{_digest(entries, timed=columns.time is not None)}"
+            known = f"{name}.parquet" in there
             if not known:
-                store.write(key, parquet_bytes(part.table()))
+                content = parquet_bytes(feedback_table([labels]))
+                store.write(object_key(FEEDBACK, model, day_of(now), name), content)
         outcome = LabelsStored(
             outcome.rows + len(chunk),
             outcome.labels + len(entries),
@@ -117,22 +117,6 @@ def _column(chunk: pd.DataFrame, name: str, where: str) -> list[Any]:
         known = [str(column) for column in chunk.columns]
         raise DataError(f"there is no column `{name}`", where=where, cure=did_you_mean(name, known))
     return list(chunk[name])
-
-
-def _part(model: str, contract: Contract, entries: list[Entry], now: float) -> Part:
-    """Return the labels as an object of the store."""
-    kind, received = contract.target.kind.value, datetime.fromtimestamp(now, UTC)
-    part = Part(FEEDBACK, model, day_of(now), kind, feedback_types(kind))
-    part.add(
-        {
-            "id": [entry.id for entry in entries],
-            "label": [entry.label for entry in entries],
-            "time": [datetime.fromtimestamp(entry.time, UTC) for entry in entries],
-            "received": [received] * len(entries),
-            "model": [model] * len(entries),
-        }
-    )
-    return part
 
 
 def _digest(entries: list[Entry], *, timed: bool) -> str:

@@ -76,11 +76,13 @@ def ship_segment(path: Path, store: Store) -> Shipment | None:
             return None
         with os.fdopen(os.dup(descriptor), "rb") as lines:
             contents = read_segment(lines)
-        rows = sum(_upload(part, path.stem, store) for part in contents.parts)
-        if contents.damaged:
-            _put_aside(path.with_suffix(DAMAGED), contents.damaged)
+        uploads = [_upload(part, path.stem, store) for part in contents.parts]
+        damaged = contents.damaged + [line for upload in uploads for line in upload.damaged]
+        if damaged:
+            _put_aside(path.with_suffix(DAMAGED), damaged)
         path.unlink()
-        return Shipment(1, len(contents.parts), rows, len(contents.damaged))
+        rows = [upload.rows for upload in uploads]
+        return Shipment(1, sum(map(bool, rows)), sum(rows), len(damaged))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -90,11 +92,20 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return file.getvalue()
 
 
-def _upload(part: Part, segment: str, store: Store) -> int:
-    """Write one object; return its rows."""
-    table = part.table()
+class _Upload(NamedTuple):
+    """Rows of an object, and the lines that could not become any."""
+
+    rows: int
+    damaged: list[bytes]
+
+
+def _upload(part: Part, segment: str, store: Store) -> _Upload:
+    """Write one object."""
+    table, damaged = part.table()
+    if table is None:
+        return _Upload(0, damaged)
     store.write(part.key(segment), parquet_bytes(table))
-    return int(table.num_rows)
+    return _Upload(table.num_rows, damaged)
 
 
 def _put_aside(target: Path, lines: list[bytes]) -> None:

@@ -51,6 +51,7 @@ class Shipper:
         self._pause = 0.0
         self._not_before = 0.0
         self._said: dict[str, str] = {}
+        self._shipped = Shipment()
         self._turn = threading.Lock()
 
     def tick(self) -> Shipment:
@@ -73,7 +74,15 @@ class Shipper:
             shipped, self._shipped = self._shipped, Shipment()
             return shipped
 
-    _shipped = Shipment()
+    def finish(self, seconds: float) -> None:
+        """Bring away what is left, as far as that is possible within a time.
+
+        Args:
+            seconds: Longest time; what is not away then waits for the next start.
+        """
+        last = threading.Thread(target=self.ship_now, daemon=True)
+        last.start()
+        last.join(seconds)
 
     def _tried(self, subject: str, step: Callable[[], None]) -> bool:
         """Whether a step was done to its end; a trouble is said when it is new, and once when it is over."""
@@ -139,7 +148,7 @@ def start_shipping(workplace: Workplace) -> Shipper:
         workplace: Addresses in force.
 
     Returns:
-        The shipper, whose `ship_now` brings away what is left at the end.
+        The shipper, whose `finish` brings away what is left at the end.
     """
     shipper = shipper_of(workplace)
     threading.Thread(target=_keep_shipping, args=(shipper,), name="shipping", daemon=True).start()

@@ -1,0 +1,112 @@
+"""Lines of the log: what is written is read, and what is none of ours is told."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.predictions.lines import CONTRACT, DEMAND, MODEL, ROW, SCHEMA, line, record
+from tests.strategies import contracts, tables
+from tiltyard.data.contract import Contract
+from tiltyard.predictions.columns import FEATURE, read_segment
+from tiltyard.predictions.record import (
+    FORMAT,
+    Entry,
+    Feedback,
+    Record,
+    feedback_line,
+    read_line,
+    record_line,
+    schema_line,
+    schema_of,
+)
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> tuple[Contract, list[dict[str, Any]], Record]:
+    """Return rows of a contract, and the record of a request with them."""
+    contract = draw(contracts())
+    rows = draw(tables(contract))
+    answer = st.floats(allow_nan=False, allow_infinity=False) if not contract.classes else st.sampled_from([0, 1])
+    chance = st.lists(st.floats(0, 1), min_size=2, max_size=2)
+    count = len(rows)
+    made = record(
+        draw(st.uuids()).hex,
+        time=draw(st.floats(0, 4e9)),
+        key=draw(st.none() | st.text(st.characters(codec="utf-8"), max_size=20)),
+        rows=[[row[column.name] for column in contract.features] for row in rows],
+        answers=draw(st.lists(answer, min_size=count, max_size=count)),
+        probabilities=draw(st.none() | st.lists(chance, min_size=count, max_size=count)) if contract.classes else None,
+    )
+    return contract, rows, made
+
+
+@settings(deadline=None, max_examples=40)
+@given(answered())
+def test_what_is_written_is_read_with_its_types(example: tuple[Contract, list[dict[str, Any]], Record]) -> None:
+    contract, rows, made = example
+    lines = [schema_line(MODEL, 3, contract), record_line(made)]
+    assert all(content.count(b"\n") == 1 and content.endswith(b"\n") for content in lines)
+    contents = read_segment(lines)
+    table, damaged = contents.parts[0].table()
+    assert contents.damaged == damaged == []
+    assert table is not None
+    found = table.to_pylist()
+    assert [{column.name: row[f"{FEATURE}{column.name}"] for column in contract.features} for row in found] == [
+        {column.name: row[column.name] for column in contract.features} for row in rows
+    ]
+    assert [row["prediction"] for row in found] == list(made.answers)
+    for number, row in enumerate(found):
+        assert (row["id"], row["request"], row["row"]) == (f"{made.id}-{number}", made.id, number)
+        assert abs(row["time"].timestamp() - made.time) < 1e-5
+        assert (row["model"], row["version"], row["slot"], row["key"]) == (MODEL, 3, "champion", made.key)
+        chances = [row[f"probability_{label}"] for label in contract.classes]
+        assert chances == (list(made.probabilities[number]) if made.probabilities else [None] * len(chances))
+
+
+def test_a_schema_says_what_the_values_are() -> None:
+    schema = read_line(SCHEMA)
+    assert schema == schema_of(MODEL, 3, CONTRACT)
+    content = msgspec.json.decode(SCHEMA)
+    assert content["schema"] == FORMAT
+    assert content["features"][:2] == [["age", "number"], ["visits", "integer"]]
+    assert content["classes"] == ["no", "yes"]
+    assert msgspec.json.decode(schema_line("demand", 1, DEMAND))["classes"] == []
+
+
+def test_a_time_may_be_given_as_such_or_as_text() -> None:
+    moment = datetime(2026, 11, 20, 10)  # noqa: DTZ001  # typed times are naive
+    assert line("a", rows=[[*ROW[:5], moment]]) == line("a")
+
+
+def test_labels_are_one_line() -> None:
+    entries = [Entry("a-0", "yes", 5.0), Entry("b-0", "no", 6.0)]
+    content = feedback_line(MODEL, entries, CONTRACT, 7.0)
+    assert content.count(b"\n") == 1
+    assert read_line(content) == Feedback(tuple(entries), MODEL, "category", 7.0)
+
+
+def test_zeros_before_a_line_are_no_part_of_it() -> None:
+    assert read_line(b"\0" * 4096 + line("a")) == read_line(line("a"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"\n", b"\0\0\n", b"garbage\n", b'{"id":"a"}\n', b'{"id":\n', b'{"other":1}\n', b'{"id":"' + b"\xff\n"],
+)
+def test_what_is_no_line_is_told(damaged: bytes) -> None:
+    assert read_line(damaged) is None
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 100))
+def test_no_garbage_makes_it_fail(garbage: bytes, place: int, length: int) -> None:
+    broken = line("a")[:place] + garbage + line("a")[place + length :]
+    for content in (garbage, broken):
+        contents = read_segment([SCHEMA, *content.splitlines(keepends=True), line("b")])
+        assert "b" in {made.id for part in contents.parts for made in part.contents}
+        for part in contents.parts:
+            part.table()
