@@ -33,6 +33,9 @@ DATA_LOCATION = 14
 """Fields of TensorProto that say that its content is elsewhere."""
 
 _DEEPEST = 32
+_LARGEST_KEY = 2**32 - 1
+"""Of a longer one protobuf's own parsers keep these bits alone, and so may see another field than its number says."""
+
 _NUMBERS = re.compile(rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f]|\x3d[\x00-\xff]{4})++")
 """Runs of `ints` (field 8) and `floats` (field 7) of an attribute: millions in a forest, skipped in one step."""
 
@@ -76,6 +79,8 @@ def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]
             position = run.end()
             continue
         key, position = _varint(data, position)
+        if key > _LARGEST_KEY:
+            raise ValueError("a key is too long")
         first, position = _content(data, key & 7, position)
         if position > end:
             raise ValueError("cut off")
