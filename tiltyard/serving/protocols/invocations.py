@@ -176,15 +176,15 @@ def _wants_probabilities(params: Mapping[str, object], slot: Slot) -> bool:
 
 def _predictions(scored: Scored, *, with_probabilities: bool) -> list[Any]:
     """Return one entry a row."""
-    slot, predictions = scored.slot, scored.predictions
-    if predictions.probabilities is None:
-        return list(predictions.array.tolist())
-    labels = [slot.classes[code] for code in predictions.labels(slot.runtime.threshold).tolist()]
+    slot = scored.slot
+    if not slot.classes:
+        return scored.answers
+    labels = [slot.classes[code] for code in scored.answers]
     if not with_probabilities:
         return labels
     return [
         {"prediction": label, "probabilities": dict(zip(slot.class_keys, row, strict=True))}
-        for label, row in zip(labels, predictions.probabilities.tolist(), strict=True)
+        for label, row in zip(labels, scored.outputs, strict=True)
     ]
 
 

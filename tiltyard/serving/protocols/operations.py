@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tiltyard.data.contract import Contract, Level
+from tiltyard.data.contract import Contract, Kind, Level
+from tiltyard.data.protection import raw_column
 from tiltyard.serving.protocols.schemas import (
     Schema,
     classes_schema,
@@ -198,9 +199,9 @@ def _answer(schema: Schema | None, kind: str) -> dict[str, Any]:
 
 
 def _predict(model: Described) -> dict[str, Any]:
-    rows = {"type": "array", "items": row_schema(model.contract), "minItems": 1, "maxItems": model.rows}
+    rows = {"type": "array", "items": row_schema(model.contract), "minItems": 1}
     row = list_schema(model.contract)
-    features = {"anyOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": model.rows}]}
+    features = {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]}
     body = {
         "oneOf": [closed({"rows": rows}), closed({"features": features})],
         "examples": [{"rows": [example_row(model.contract)]}],
@@ -226,14 +227,14 @@ def _predict(model: Described) -> dict[str, Any]:
 
 def _invocations(model: Described) -> dict[str, Any]:
     row = row_schema(model.contract)
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": model.rows}
+    rows = {"type": "array", "items": row, "minItems": 1}
     columns = {"type": "object", "additionalProperties": {"type": "array"}, "description": "Column → one value a row."}
     split = {
         "type": "object",
         "properties": {
             "columns": {"type": "array", "items": {"type": "string"}},
             "index": {"type": "array"},
-            "data": {"type": "array", "items": {"type": "array"}, "minItems": 1, "maxItems": model.rows},
+            "data": {"type": "array", "items": {"type": "array"}, "minItems": 1},
         },
         "required": ["columns", "data"],
         "additionalProperties": False,
@@ -300,6 +301,23 @@ def _inference_server_paths() -> Paths:
     }
 
 
+_DATATYPES = {Kind.NUMBER: "FP64", Kind.INTEGER: "INT64", Kind.BOOLEAN: "BOOL"}
+
+
+def _tensors(contract: Contract) -> list[Schema]:
+    """Return a row that is answered as tensors, one a feature."""
+    row = example_row(contract)
+    return [
+        {
+            "name": column.name,
+            "shape": [1],
+            "datatype": _DATATYPES.get(raw_column(column).kind, "BYTES"),
+            "data": [row[column.name]],
+        }
+        for column in contract.features
+    ]
+
+
 def _inference_model_paths(model: Described) -> Paths:
     text = {"type": "string"}
     told = {
@@ -313,10 +331,11 @@ def _inference_model_paths(model: Described) -> Paths:
         "properties": {
             "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": reference("TensorIn"), "minItems": 1},
-            "outputs": {"type": ["array", "null"]},
+            "outputs": {"type": ["array", "null"], "items": {"type": "object", "required": ["name"]}},
             "parameters": {"type": ["object", "null"]},
         },
         "required": ["inputs"],
+        "examples": [{"inputs": _tensors(model.contract)}],
     }
     answer = {
         "type": "object",

@@ -55,7 +55,8 @@ def value_schema(column: Column, contract: Contract) -> Schema:
     raw, rules = raw_column(column), rules_of(contract)
     variants = list(_VARIANTS[raw.kind](raw, rules))
     if column.nullable:
-        variants += [{"type": "null"}, {"enum": sorted(rules.missing), "description": "Spellings of a missing value."}]
+        spellings = {"enum": sorted(rules.missing), "description": "Spellings of a missing value."}
+        variants += [{"type": "null"}, spellings, _pattern(r"\s*", "Nothing but spaces: missing, too.")]
     schema: Schema = {"title": column.name, "anyOf": variants}
     words = _words(raw, column)
     return {**schema, "description": words, "examples": list(example_values(column))}

@@ -48,6 +48,7 @@ function shown(feature) {
   if (feature.minimum !== undefined || feature.maximum !== undefined) {
     parts.push(`${feature.minimum ?? "…"} to ${feature.maximum ?? "…"} in training`);
   }
+  if (feature.kind === "time" && !feature.time_format) parts.push("in UTC");
   if (feature.time_format) parts.push(`written like ${feature.time_format}`);
   if (feature.protection) parts.push("protected by the server before it is used");
   return parts.join("; ");
@@ -164,7 +165,8 @@ function answered(content) {
   const [entry] = content.predictions;
   const parts = [make("p", { className: "result", textContent: String(entry.prediction) })];
   if (entry.probabilities) {
-    const shares = Object.entries(entry.probabilities).flatMap(([name, value]) => share(name, value));
+    const spelt = (name) => (typeof entry.prediction === "boolean" ? name.toLowerCase() : name);
+    const shares = Object.entries(entry.probabilities).flatMap(([name, value]) => share(spelt(name), value));
     parts.push(make("dl", {}, ...shares));
   }
   if (content.notes.length) {
