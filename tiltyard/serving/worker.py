@@ -148,7 +148,7 @@ def main(arguments: list[str]) -> None:
     start_log("worker")
     used: dict[str, float] | None = None if settings.memory_mb is None else {}
     app = App(Served(names=settings.names, limits=settings.limits, used=used), _parts(settings))
-    worker = Worker(_config(app, settings.tls), app, settings)
+    worker = Worker(config_of(app, settings.tls), app, settings)
     app.loader = worker.fetch
     listener = socket.socket(fileno=settings.socket)
     try:
@@ -170,8 +170,13 @@ def _parts(settings: WorkerSettings) -> Parts:
     )
 
 
-def _config(app: App, tls: TlsFiles | None) -> uvicorn.Config:
-    """Return uvicorn's configuration."""
+def config_of(app: App, tls: TlsFiles | None) -> uvicorn.Config:
+    """Return uvicorn's configuration.
+
+    Args:
+        app: What answers.
+        tls: For HTTPS; None for HTTP.
+    """
     return uvicorn.Config(
         Gate(app),
         http=Door,

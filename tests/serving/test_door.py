@@ -1,0 +1,179 @@
+"""The door, on real sockets: who is slow, long, too many or no HTTP is turned away, and harms nobody else."""
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving.doors import BODY, PREDICT, Client, Door, open_door, request
+from tests.serving.servers import eventually
+from tiltyard.serving.asgi import Parts
+from tiltyard.serving.exposition import exposition
+from tiltyard.serving.metrics import Metrics, arm_counts
+from tiltyard.serving.settings import Limits
+
+HEAD = f"POST {PREDICT} HTTP/1.1\r\ncontent-length: {len(BODY)}\r\n".encode()
+HURRIED = Limits(header_seconds=0.2, body_seconds=0.2)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door without haste."""
+    with open_door(tmp_path_factory.mktemp("patient")) as door:
+        yield door
+
+
+@pytest.mark.parametrize(
+    ("head", "shape"),
+    [
+        (b"POST /v1/models/demand/predict HTTP/1.1\r\ncontent-length: many\r\n\r\n", dict),
+        (b"POST /v2/models/demand/infer HTTP/1.1\r\ncontent-length: -1\r\n\r\n", str),
+        (b"POST /v1/models/demand/predict HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", dict),
+        (b"POST /v1/models/demand/predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", dict),
+        (b"GET /v1/models/\xff HTTP/1.1\r\n\r\n", dict),
+        (b"\x16\x03\x01\x02\x00\x01\x00", dict),
+    ],
+)
+def test_what_is_no_http_is_refused_in_the_shape_of_its_protocol(patient: Door, head: bytes, shape: type) -> None:
+    with patient.client() as client:
+        reply = client.ask(head)
+        assert (reply.status, type(json.loads(reply.body)["error"])) == (400, shape)
+        assert "connection: close" in reply.head
+        assert client.is_closed()
+
+
+def test_http_in_its_less_usual_forms_is_answered(patient: Door) -> None:
+    with patient.client() as client:
+        assert client.ask(request()).status == 200
+        chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+        assert client.ask(request(body=chunked, transfer_encoding="chunked")).status == 200
+        client.send(request() * 3)
+        assert [client.reply().status for _ in range(3)] == [200] * 3
+        assert client.ask(request(expect="100-continue")).status == 100
+        assert client.reply().status == 200
+        client.send(request("/v1/models", b"", "HEAD"))
+        assert client.reply(bare=True).status == 200
+        assert client.ask(request()).status == 200
+    with patient.client() as client:
+        assert client.ask(request(connection="close")).status == 200
+        assert client.is_closed()
+
+
+def test_slow_clients_harm_no_other_and_are_turned_away(tmp_path: Path) -> None:
+    with open_door(tmp_path, HURRIED) as door, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(door.client()) for _ in range(20)]
+        for client in slow[:10]:
+            client.send(HEAD)
+        for client in slow[10:]:
+            client.send(HEAD + b"\r\n")
+        with door.client() as quick:
+            assert {quick.ask(request()).status for _ in range(50)} == {200}
+        assert {client.reply().status for client in slow} == {408}
+        assert all(client.is_closed() for client in slow)
+        assert door.ask(request()).status == 200
+
+
+def test_a_slow_body_is_turned_away(tmp_path: Path) -> None:
+    with open_door(tmp_path, HURRIED) as door, door.client() as client:
+        client.send(HEAD + b"\r\n" + BODY[:3])
+        assert client.reply().status == 408
+
+
+def test_a_head_without_end_is_turned_away(patient: Door) -> None:
+    limit = Limits().header_bytes
+    with patient.client() as client:
+        client.send(HEAD + b"x: y\r\n" * (limit // 6 + 1))
+        assert client.reply().status == 431
+    assert patient.ask(request(x="y" * (limit // 2))).status == 200
+
+
+def test_a_client_that_reads_nothing_is_given_up(tmp_path: Path) -> None:
+    rows = json.dumps({"features": [[1.0]] * 9_000}).encode()
+    with open_door(tmp_path, HURRIED) as door, door.client(buffer=4096) as client:
+        sending = threading.Thread(target=_send, args=(client, request(body=rows) * 60))
+        sending.start()
+        eventually(lambda: door.worker.server_state.connections)
+        eventually(lambda: not door.worker.server_state.connections)
+        sending.join()
+        assert door.ask(request()).status == 200
+
+
+def _send(client: Client, content: bytes) -> None:
+    with contextlib.suppress(OSError):
+        client.send(content)
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/demand/infer", "/invocations"])
+def test_beyond_the_limit_requests_are_refused_at_once_and_then_answered_again(tmp_path: Path, path: str) -> None:
+    metrics = Metrics(tmp_path / "metrics")
+    with open_door(tmp_path, Limits(in_flight=3), Parts(metrics=metrics)) as door, contextlib.ExitStack() as stack:
+        held = [stack.enter_context(door.client()) for _ in range(3)]
+        for client in held:
+            client.send(HEAD + b"\r\n" + BODY[:5])
+        eventually(lambda: b"tiltyard_requests_in_flight 3" in exposition(metrics.folder, {}, now=0.0))
+        with door.client() as client:
+            refused = client.ask(request(path))
+            assert (refused.status, "retry-after: 1" in refused.head) == (503, True)
+            assert json.loads(refused.body)
+            assert client.ask(request("/health/live", b"", "GET")).status == 200
+            for waiting in held:
+                waiting.send(BODY[5:])
+            assert [waiting.reply().status for waiting in held] == [200] * 3
+            assert client.ask(request()).status == 200
+        counts = {arm.model: count for arm, count in arm_counts(metrics.folder).items()}
+        assert counts["demand"].requests == 4
+
+
+def test_a_flood_is_answered_or_refused_and_never_lost(tmp_path: Path) -> None:
+    with open_door(tmp_path, Limits(in_flight=4)) as door, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(door.client()) for _ in range(100)]
+        statuses = []
+        for _ in range(5):
+            for client in clients:
+                client.send(request())
+            statuses += [client.reply().status for client in clients]
+        assert set(statuses) <= {200, 503}
+        assert statuses.count(200) >= 4 * 5
+        assert clients[0].ask(request()).status == 200
+
+
+def test_too_many_connections_are_refused_and_then_taken_again(tmp_path: Path) -> None:
+    with open_door(tmp_path, Limits(connections=5)) as door:
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(door.client()) for _ in range(5)]
+            assert {client.ask(request()).status for client in held} == {200}
+            with door.client() as client:
+                reply = client.reply()
+                assert (reply.status, "retry-after: 1" in reply.head) == (503, True)
+            assert held[0].ask(request()).status == 200
+        eventually(lambda: not door.worker.server_state.connections)
+        assert door.ask(request()).status == 200
+
+
+def test_long_bodies_are_held_within_a_limit(tmp_path: Path) -> None:
+    limits = Limits(body_bytes=100_000, held_bytes=150_000)
+    body = b"x" * 90_000
+    with open_door(tmp_path, limits) as door, door.client() as first, door.client() as second:
+        first.send(request(body=body)[:80_000])
+        eventually(lambda: door.app._held >= 70_000)
+        second.send(request(body=body)[:85_000])
+        assert second.reply().status == 503
+        first.send(request(body=body)[80_000:])
+        assert first.reply().status == 400
+        eventually(lambda: door.app._held == 0)
+
+
+def test_what_is_under_way_at_the_end_is_answered(tmp_path: Path) -> None:
+    with open_door(tmp_path) as door, door.client() as client:
+        client.send(HEAD + b"\r\n" + BODY[:5])
+        eventually(lambda: door.worker.server_state.tasks)
+        door.worker.handle_exit(signal.SIGTERM, None)
+        eventually(lambda: door.app.served.draining)
+        client.send(BODY[5:])
+        reply = client.reply()
+        assert (reply.status, "connection: close" in reply.head) == (200, True)
+        assert client.is_closed()
