@@ -22,7 +22,7 @@ from tiltyard.evaluation.rollout import (
     judge,
 )
 from tiltyard.project.rollout import STRATEGIES, RolloutSection, Strategy
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 
 CANARY = RolloutSection(strategy="canary")
 FAST, SLOW = 0.003, 0.030

@@ -21,7 +21,8 @@ from tiltyard.registry.entry import NOTHING_BEFORE, Entry, Kind
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.records import CHAMPION, ModelRef, Scalar
 from tiltyard.registry.refusals import SERVING_REFUSED, note_refusal
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout, latest, standing
+from tiltyard.registry.rollout import rollouts as every
 from tiltyard.storage.folder import FolderStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -63,7 +64,7 @@ class Yard:
 
     def latest(self) -> Rollout:
         """Return the latest rollout, which there is."""
-        found = rollouts.latest(self.ledger.entries())
+        found = latest(self.ledger.entries())
         assert found is not None
         return found
 
@@ -99,7 +100,7 @@ def yard(embedded: Registry, tmp_path: Path, name: str) -> Yard:
 def test_a_rollout_goes_step_by_step_and_the_alias_moves_only_at_its_end(yard: Yard) -> None:
     first = yard.start()
     assert (first.version, first.champion, first.step, first.share, first.is_standing) == (2, 1, 0, 0.1, True)
-    assert rollouts.standing(yard.ledger.entries()) == first
+    assert standing(yard.ledger.entries()) == first
     second = yard.advance(first)
     assert (second.step, second.share, second.salt, yard.champion) == (1, 1.0, first.salt, 1)
     with pytest.raises(UsageError, match="no further step"):
@@ -246,7 +247,7 @@ def test_a_version_that_a_server_refuses_is_returned(yard: Yard) -> None:
     yard.start()
     ref = ModelRef(name=yard.ledger.project, version=2)
     note_refusal(yard.ledger, yard.registry, ref, "it does not verify", actor="server")
-    assert rollouts.standing(yard.ledger.entries()) is None
+    assert standing(yard.ledger.entries()) is None
     assert (yard.latest().outcome, yard.latest().said) == ("returned", "it does not verify")
     assert yard.tidy() is None
 
@@ -279,7 +280,7 @@ def test_a_return_that_mlflow_was_not_told_of_is_completed(yard: Yard, monkeypat
         patch.setattr(rollouts, "note_refusal", _away)
         with pytest.raises(RegistryError, match="away"):
             rollouts.give_back(yard.ledger, yard.registry, rollout, actor="sidecar", reason="slow")
-    assert rollouts.standing(yard.ledger.entries()) is None
+    assert standing(yard.ledger.entries()) is None
     assert yard.tidy() is None
     assert "slow" in (yard.refusal(2) or "")
 
@@ -289,7 +290,7 @@ def test_the_next_rollout_follows_the_last(yard: Yard) -> None:
     rollouts.give_back(yard.ledger, yard.registry, first, actor="ada", reason="no")
     second = yard.start(3)
     assert (second.version, second.salt == first.salt) == (3, False)
-    assert [one.version for one in rollouts.rollouts(yard.ledger.entries())] == [2, 3]
+    assert [one.version for one in every(yard.ledger.entries())] == [2, 3]
 
 
 def test_a_shadow_answers_nothing_to_its_end(yard: Yard) -> None:
@@ -319,7 +320,7 @@ def _standing_after(ways: list[str]) -> Rollout:
     }
     started = _entry(2, "rollout_started", 2, {"settings": CANARY.model_dump_json()})
     after = [_entry(number, *written[way]) for number, way in enumerate(ways, start=3)]
-    found = rollouts.latest([_entry(1, "promoted", 1, {}), started, *after])
+    found = latest([_entry(1, "promoted", 1, {}), started, *after])
     assert found is not None
     return found
 

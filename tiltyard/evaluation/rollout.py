@@ -10,7 +10,7 @@ from tiltyard.evaluation.guards import Check, candidate_of, check_all
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.section import Section
 from tiltyard.registry.records import Scalar
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 
 RUN_OF_ERRORS = 5
 """Errors in a row that end a rollout."""

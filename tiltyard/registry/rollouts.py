@@ -1,4 +1,4 @@
-"""Rollouts: which version is on its way to become champion, how far it has come, and how that ended.
+"""What is done to a rollout: it is started, goes on, and ends.
 
 The ledger alone holds them, so that all replicas agree: an entry `rollout_started`, one `rollout_step` for every
 further share of requests, and `rollout_ended`. All are written by compare-and-swap: of two deciders exactly one
@@ -7,147 +7,38 @@ happens to the champion or the candidate meanwhile ends the rollout as well.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
-
-from pydantic import AwareDatetime
 
 from tiltyard.errors import AbsentError, ConflictError, UsageError
 from tiltyard.project.gates import GatesSection
-from tiltyard.project.rollout import RolloutSection, Strategy
-from tiltyard.project.section import Section
+from tiltyard.project.rollout import RolloutSection
 from tiltyard.registry import promotion
 from tiltyard.registry.by_hand import ALLOW, settle
 from tiltyard.registry.client import Registry
 from tiltyard.registry.entry import Entry, Kind
-from tiltyard.registry.history import ABOUT_ALIAS, MADE, MOVES
+from tiltyard.registry.history import ABOUT_ALIAS, MADE
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.models import version
 from tiltyard.registry.moving import identity, named
 from tiltyard.registry.records import ModelRef, Promotion, Scalar
 from tiltyard.registry.refusals import note_refusal
+from tiltyard.registry.rollout import (
+    BASELINE,
+    OUTCOME,
+    ROLLOUT,
+    SETTINGS,
+    SHARE,
+    STEP,
+    Rollout,
+    after_own,
+    begun,
+    latest,
+    standing,
+    told_time,
+)
 
-Outcome = Literal["promoting", "promoted", "returned", "overtaken"]
+__all__ = ["ROLLOUT", "Rollout", "advance", "give_back", "latest", "promote", "standing", "start", "tidy"]
 
-ROLLOUT = "rollout"
-"""Evidence: number of the entry that started the rollout in question."""
-
-_KINDS = ("rollout_started", "rollout_step", "rollout_ended")
-_SETTINGS, _STEP, _SHARE, _BASELINE, _OUTCOME = "settings", "step", "share", "baseline", "outcome"
 _ATTEMPTS = 20
-
-
-class Rollout(Section):
-    """A version on its way to become champion.
-
-    Attributes:
-        project: Name of the project.
-        version: The candidate.
-        champion: The champion that it is to replace.
-        settings: How; what was in force when it started.
-        sequence: Number of the entry that started it.
-        started: When.
-        actor: Who started it.
-        reason: Why, in words.
-        evidence: Figures and names behind it.
-        step: Number of the step that it is at, from 0.
-        since: When that step began.
-        baseline: What the champion answered in the step before, as it was written down; empty when it was not.
-        outcome: How it ended; `promoting` is decided and not done yet, None while nothing is decided.
-        said: Why it ended so, in words.
-        ended: When it ended, or was decided.
-        ended_by: Who ended it.
-        noted: Whether its end has an entry of its own.
-    """
-
-    project: str
-    version: int
-    champion: int
-    settings: RolloutSection
-    sequence: int
-    started: AwareDatetime
-    actor: str
-    reason: str
-    evidence: dict[str, Scalar]
-    step: int = 0
-    since: AwareDatetime
-    baseline: str = ""
-    outcome: Outcome | None = None
-    said: str = ""
-    ended: AwareDatetime | None = None
-    ended_by: str = ""
-    noted: bool = False
-
-    @property
-    def strategy(self) -> Strategy:
-        """How it takes over."""
-        return self.settings.strategy
-
-    @property
-    def share(self) -> float:
-        """Share of requests that the candidate answers now; once promotion is decided all, or for a shadow none."""
-        return self.settings.shares[-1 if self.outcome == "promoting" else self.step]
-
-    @property
-    def salt(self) -> str:
-        """What is hashed with a request's key, so that each rollout deals the keys anew."""
-        return f"{self.project}/{self.sequence}"
-
-    @property
-    def is_standing(self) -> bool:
-        """Whether it is in force."""
-        return self.outcome in {None, "promoting"}
-
-    @property
-    def sentence(self) -> str:
-        """How it stands, in words."""
-        what = f"version {self.version}"
-        if self.outcome == "promoting":
-            return f"{what} has passed its rollout and is about to be promoted: {self.said}"
-        if self.outcome == "promoted":
-            return f"{what} has passed its rollout and is champion: {self.said}"
-        if self.outcome is not None:
-            return f"the rollout of {what} has ended and did not make it champion: {self.said}"
-        if self.strategy == "shadow":
-            return f"{what} follows the requests to version {self.champion} as its shadow, since {_time(self.since)}"
-        step = f", step {self.step + 1} of {len(self.settings.shares)}" if len(self.settings.shares) > 1 else ""
-        return f"{what} answers {self.share:.4g} of the requests instead of version {self.champion}{step}, since " + (
-            _time(self.since)
-        )
-
-
-def rollouts(entries: Iterable[Entry]) -> tuple[Rollout, ...]:
-    """Return every rollout as it stands, or how it ended, in the order they were started.
-
-    Args:
-        entries: Entries of one ledger, in order.
-    """
-    found: list[Rollout] = []
-    for entry in entries:
-        if entry.kind == "rollout_started":
-            found.append(_begun(entry))
-        elif found:
-            found[-1] = _after(found[-1], entry)
-    return tuple(found)
-
-
-def latest(entries: Iterable[Entry]) -> Rollout | None:
-    """Return the latest rollout as it stands, or how it ended; None when there never was one.
-
-    Args:
-        entries: Entries of one ledger, in order.
-    """
-    found = rollouts(entries)
-    return found[-1] if found else None
-
-
-def standing(entries: Iterable[Entry]) -> Rollout | None:
-    """Return the rollout in force; None when there is none.
-
-    Args:
-        entries: Entries of one ledger, in order.
-    """
-    found = latest(entries)
-    return found if found is not None and found.is_standing else None
 
 
 def start(  # noqa: PLR0913  # who, why, on what grounds, over whom, by which rules: a decision has that many sides
@@ -209,14 +100,14 @@ def start(  # noqa: PLR0913  # who, why, on what grounds, over whom, by which ru
                 evidence={
                     **(evidence or {}),
                     **identity(target),
-                    _SETTINGS: settings.model_dump_json(),
-                    _SHARE: settings.shares[0],
+                    SETTINGS: settings.model_dump_json(),
+                    SHARE: settings.shares[0],
                 },
                 expected=len(entries),
             )
         except ConflictError:
             continue
-        return _begun(entry)
+        return begun(entry)
     raise _busy(ledger)
 
 
@@ -243,7 +134,7 @@ def advance(
     step = rollout.step + 1
     if step >= len(rollout.settings.shares):
         raise UsageError(f"{rollout.sentence}: there is no further step", where=rollout.project)
-    figures = {**evidence, _STEP: step, _SHARE: rollout.settings.shares[step], _BASELINE: baseline or rollout.baseline}
+    figures = {**evidence, STEP: step, SHARE: rollout.settings.shares[step], BASELINE: baseline or rollout.baseline}
     return _write(ledger, rollout, "rollout_step", actor=actor, reason=reason, evidence=figures)
 
 
@@ -276,7 +167,7 @@ def promote(
     """
     decided = rollout
     if rollout.outcome is None:
-        figures = {**(evidence or {}), _OUTCOME: "promoting"}
+        figures = {**(evidence or {}), OUTCOME: "promoting"}
         decided = _write(ledger, rollout, "rollout_ended", actor=actor, reason=reason, evidence=figures)
     return promotion.promote(
         ledger,
@@ -316,7 +207,7 @@ def give_back(
         RegistryError: It has ended, but MLflow could not be told; `tidy` does that later.
         StorageError: The ledger's store cannot be reached or refuses.
     """
-    figures = {**(evidence or {}), _OUTCOME: "returned"}
+    figures = {**(evidence or {}), OUTCOME: "returned"}
     ended = _write(ledger, rollout, "rollout_ended", actor=actor, reason=reason, evidence=figures)
     _refuse(ledger, registry, ended)
     return ended
@@ -346,7 +237,7 @@ def tidy(ledger: Ledger, registry: Registry, gates: GatesSection = ALLOW) -> Rol
         found = _settled(ledger, registry, found, gates)
         entries = ledger.entries()
     if not found.is_standing and not found.noted:
-        figures: dict[str, Scalar] = {_OUTCOME: found.outcome}
+        figures: dict[str, Scalar] = {OUTCOME: found.outcome}
         found = _write(ledger, found, "rollout_ended", actor=found.ended_by, reason=found.said, evidence=figures)
     if found.outcome == "returned" and not _is_refused(entries, found):
         _refuse(ledger, registry, found)
@@ -360,7 +251,7 @@ def _settled(ledger: Ledger, registry: Registry, rollout: Rollout, gates: GatesS
     if found is None or found.sequence != rollout.sequence or not found.is_standing:
         return found or rollout
     if not _is_there(registry, found):
-        figures: dict[str, Scalar] = {_OUTCOME: "overtaken"}
+        figures: dict[str, Scalar] = {OUTCOME: "overtaken"}
         reason = f"version {found.version} was deleted in MLflow"
         return _write(ledger, found, "rollout_ended", actor="a hand in MLflow", reason=reason, evidence=figures)
     if found.outcome == "promoting":
@@ -392,70 +283,6 @@ def _refuse(ledger: Ledger, registry: Registry, rollout: Rollout) -> None:
     note_refusal(ledger, registry, ref, f"returned from its rollout: {rollout.said}", actor=rollout.ended_by)
 
 
-def _begun(entry: Entry) -> Rollout:
-    """Return the rollout that an entry starts."""
-    assert entry.version is not None
-    assert entry.replaces is not None
-    reserved = {_SETTINGS, _SHARE}
-    return Rollout(
-        project=entry.project,
-        version=entry.version,
-        champion=entry.replaces,
-        settings=RolloutSection.model_validate_json(str(entry.evidence[_SETTINGS])),
-        sequence=entry.sequence,
-        started=entry.time,
-        actor=entry.actor,
-        reason=entry.reason,
-        evidence={name: value for name, value in entry.evidence.items() if name not in reserved},
-        since=entry.time,
-    )
-
-
-def _after(rollout: Rollout, entry: Entry) -> Rollout:
-    """Return how a rollout stands after an entry."""
-    if entry.kind in _KINDS:
-        return _after_own(rollout, entry) if entry.evidence.get(ROLLOUT) == rollout.sequence else rollout
-    if not rollout.is_standing:
-        return rollout
-    end = _end_by(rollout, entry)
-    return rollout if end is None else _ended(rollout, entry, *end)
-
-
-def _after_own(rollout: Rollout, entry: Entry) -> Rollout:
-    """Return how a rollout stands after an entry of its own."""
-    if entry.kind == "rollout_ended":
-        if not rollout.is_standing:
-            return rollout.model_copy(update={"noted": True})
-        outcome: Outcome = entry.evidence[_OUTCOME]  # type: ignore[assignment]  # checked by the chain's one writer
-        return _ended(rollout, entry, outcome, entry.reason).model_copy(update={"noted": True})
-    step = entry.evidence.get(_STEP)
-    if rollout.outcome is not None or not isinstance(step, int):
-        return rollout
-    known = {"step": step, "since": entry.time, "baseline": str(entry.evidence.get(_BASELINE, ""))}
-    return rollout.model_copy(update=known)
-
-
-def _end_by(rollout: Rollout, entry: Entry) -> tuple[Outcome, str] | None:
-    """Say how an entry of another kind ends a rollout, and why; None when it does not."""
-    if entry.kind == "deleted" and entry.version in {None, rollout.version, rollout.champion}:
-        return "overtaken", entry.reason
-    if entry.kind == "refused" and entry.version == rollout.version:
-        return "returned", entry.reason
-    if entry.kind not in MOVES or entry.version == rollout.champion:
-        return None
-    if entry.version == rollout.version:
-        return "promoted", rollout.said if rollout.outcome == "promoting" else entry.reason
-    by = f"by {entry.actor}" + (f": {entry.reason}" if entry.reason else "")
-    return "overtaken", f"the champion became {named(entry.version)} meanwhile, {by}"
-
-
-def _ended(rollout: Rollout, entry: Entry, outcome: Outcome, said: str) -> Rollout:
-    """Return a rollout at its end; a promotion that was decided by an entry of its own needs no second one."""
-    noted = (rollout.outcome, outcome) == ("promoting", "promoted")
-    known = {"outcome": outcome, "said": said, "ended": entry.time, "ended_by": entry.actor, "noted": noted}
-    return rollout.model_copy(update=known)
-
-
 def _write(
     ledger: Ledger, rollout: Rollout, kind: Kind, *, actor: str, reason: str, evidence: Mapping[str, Scalar]
 ) -> Rollout:
@@ -481,7 +308,7 @@ def _write(
             )
         except ConflictError:
             continue
-        return _after_own(now, entry)
+        return after_own(now, entry)
     raise _busy(ledger)
 
 
@@ -499,7 +326,7 @@ def _same(known: Rollout, number: int, settings: RolloutSection) -> Rollout:
     if (known.version, known.settings) == (number, settings):
         return known
     raise ConflictError(
-        f"version {known.version} is being rolled out since {_time(known.started)}; nothing was changed",
+        f"version {known.version} is being rolled out since {told_time(known.started)}; nothing was changed",
         where=known.project,
         cure="See `tiltyard rollout status`; end it by `tiltyard rollout promote` or `tiltyard rollout return` first.",
     )
@@ -540,7 +367,3 @@ def _busy(ledger: Ledger) -> ConflictError:
         where=ledger.project,
         cure="Wait a moment, see `tiltyard history`, and decide again.",
     )
-
-
-def _time(moment: AwareDatetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

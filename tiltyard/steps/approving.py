@@ -11,7 +11,7 @@ from tiltyard.registry import approvals, models
 from tiltyard.registry.approvals import Approval, Choice, Standing
 from tiltyard.registry.by_hand import settle as settle_by_hand
 from tiltyard.registry.records import ModelRef, Promotion
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.promoting import champion_number

@@ -11,7 +11,7 @@ from tiltyard.notification.channels import channels, send
 from tiltyard.notification.notice import Event, Notice, due
 from tiltyard.project.environment import Workplace
 from tiltyard.registry.approvals import Approval
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.run import TrainingOutcome
 from tiltyard.storage.base import Store

@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import reduce
 from typing import Literal
 
+from pydantic import ValidationError
+
 from tiltyard.errors import AbsentError, ConflictError
+from tiltyard.evaluation.evidence import Evidence
 from tiltyard.evaluation.records import Verdict
+from tiltyard.evaluation.rollout import Decision, decide, figures
 from tiltyard.project.rollout import RolloutSection, Strategy
 from tiltyard.project.section import Section
 from tiltyard.registry import models, promotion, rollouts
 from tiltyard.registry.by_hand import settle as settle_by_hand
 from tiltyard.registry.history import MADE
 from tiltyard.registry.records import ModelRef, Promotion, Scalar
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
+from tiltyard.registry.rollout import rollouts as every_rollout
+from tiltyard.registry.rollout import standing as rollout_in_force
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.place import Place
 from tiltyard.steps.promoting import champion_number, evidence_of
@@ -21,6 +28,10 @@ from tiltyard.steps.run import TrainingOutcome, TrainingRun
 
 _FLOW = "flow"
 """Evidence of a rollout: what started it, so that the same thing does not start it twice."""
+
+
+_SERVERS_TURN = 60.0
+"""So many seconds after a step's time the model servers have to end it; then whoever follows it does."""
 
 
 class TakeOver(Section):
@@ -153,11 +164,11 @@ def refreshed(place: Place, outcome: TrainingOutcome) -> TrainingOutcome:
     """
     if outcome.rollout is None:
         return outcome
-    known = {rollout.sequence: rollout for rollout in rollouts.rollouts(place.ledger.entries())}
+    known = {rollout.sequence: rollout for rollout in every_rollout(place.ledger.entries())}
     return outcome_with(outcome, TakeOver(rollout=known.get(outcome.rollout.sequence, outcome.rollout)))
 
 
-def begin(place: Place, version: int, *, strategy: Strategy | None, reason: str, actor: str | None = None) -> Rollout:
+def begin(place: Place, version: int, *, strategy: Strategy | None, reason: str, cause: str | None = None) -> Rollout:
     """Start a rollout by a person's decision, whatever the gate said.
 
     Args:
@@ -165,7 +176,7 @@ def begin(place: Place, version: int, *, strategy: Strategy | None, reason: str,
         version: The version.
         strategy: How, in place of the project file's; `canary` where neither says other than `direct`.
         reason: Why, in words.
-        actor: Who; the one in the environment when None.
+        cause: Name of what leads to it, so that the same thing does it once; None for a person's command.
 
     Raises:
         UsageError: The strategy is `direct`, there is no champion, or the version is champion.
@@ -174,6 +185,9 @@ def begin(place: Place, version: int, *, strategy: Strategy | None, reason: str,
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The ledger cannot be reached.
     """
+    known = None if cause is None else caused(place, version, cause)
+    if known is not None and known.rollout is not None:
+        return known.rollout
     rollouts.tidy(place.ledger, place.registry, place.project.gates)
     settle_by_hand(place.ledger, place.registry, place.project.gates)
     return rollouts.start(
@@ -181,9 +195,10 @@ def begin(place: Place, version: int, *, strategy: Strategy | None, reason: str,
         place.registry,
         version,
         settings=in_force(place.project.rollout, strategy),
-        actor=actor or place.workplace.actor,
+        actor=place.workplace.actor,
         reason=reason,
         expected_champion=place.ledger.champion(),
+        evidence={} if cause is None else {_FLOW: cause},
         gates=place.project.gates,
     )
 
@@ -200,13 +215,12 @@ def in_force(settings: RolloutSection, strategy: Strategy | None) -> RolloutSect
     return settings.model_copy(update={"strategy": wanted})
 
 
-def finish(place: Place, *, reason: str, actor: str | None = None) -> Promotion:
+def finish(place: Place, *, reason: str) -> Promotion:
     """End the rollout in force by promoting its candidate, by a person's decision.
 
     Args:
         place: The project.
         reason: Why, in words.
-        actor: Who; the one in the environment when None.
 
     Raises:
         AbsentError: There is no rollout.
@@ -218,19 +232,18 @@ def finish(place: Place, *, reason: str, actor: str | None = None) -> Promotion:
         place.ledger,
         place.registry,
         standing(place),
-        actor=actor or place.workplace.actor,
+        actor=place.workplace.actor,
         reason=reason,
         gates=place.project.gates,
     )
 
 
-def give_back(place: Place, *, reason: str, actor: str | None = None) -> Rollout:
+def give_back(place: Place, *, reason: str) -> Rollout:
     """End the rollout in force by returning to the champion, by a person's decision.
 
     Args:
         place: The project.
         reason: Why, in words.
-        actor: Who; the one in the environment when None.
 
     Raises:
         AbsentError: There is no rollout.
@@ -238,9 +251,7 @@ def give_back(place: Place, *, reason: str, actor: str | None = None) -> Rollout
         RegistryError: It has ended, but MLflow could not be told.
         StorageError: The ledger cannot be reached.
     """
-    return rollouts.give_back(
-        place.ledger, place.registry, standing(place), actor=actor or place.workplace.actor, reason=reason
-    )
+    return rollouts.give_back(place.ledger, place.registry, standing(place), actor=place.workplace.actor, reason=reason)
 
 
 def standing(place: Place) -> Rollout:
@@ -250,7 +261,7 @@ def standing(place: Place) -> Rollout:
         AbsentError: There is none.
         StorageError: The ledger cannot be reached.
     """
-    found = rollouts.standing(place.ledger.entries())
+    found = rollout_in_force(place.ledger.entries())
     if found is None:
         raise AbsentError(
             "no rollout is under way",
@@ -260,16 +271,71 @@ def standing(place: Place) -> Rollout:
     return found
 
 
-def look(place: Place) -> Rollout | None:
-    """Return the latest rollout as it stands, after what interruptions left open is finished; None when there is none.
+class View(Section):
+    """How a rollout is at one look.
+
+    Attributes:
+        rollout: As the ledger has it.
+        evidence: What the model servers have published about its present step.
+        decision: What follows from that; of a rollout that has ended, nothing.
+    """
+
+    rollout: Rollout
+    evidence: Evidence
+    decision: Decision
+
+
+def look(place: Place, rollout: Rollout) -> View:
+    """Look at a rollout: how it stands, what the model servers see, and what follows from it.
+
+    Args:
+        place: The project.
+        rollout: The rollout, as it stood at some time.
+
+    Raises:
+        StorageError: The store cannot be reached.
+    """
+    known = {one.sequence: one for one in every_rollout(place.ledger.entries())}
+    now = known.get(rollout.sequence, rollout)
+    evidence = _seen(place, now)
+    return View(rollout=now, evidence=evidence, decision=decide(now, evidence))
+
+
+def see_to(place: Place, rollout: Rollout) -> None:
+    """Finish what is open of a rollout, and end it where its time is over and no model server does.
+
+    Args:
+        place: The project.
+        rollout: The rollout, as it stood at some time.
 
     Raises:
         RegistryError: MLflow cannot be reached or refuses.
-        StorageError: The ledger cannot be reached.
+        StorageError: The store cannot be reached.
     """
     with suppress(ConflictError):  # somebody else is at it; the next look will tell
         rollouts.tidy(place.ledger, place.registry, place.project.gates)
-    return rollouts.latest(place.ledger.entries())
+        view = look(place, rollout)
+        late = view.evidence.seconds >= view.rollout.settings.hours * 3600 + _SERVERS_TURN
+        if view.rollout.outcome is None and view.decision.kind == "return" and late:
+            rollouts.give_back(
+                place.ledger,
+                place.registry,
+                view.rollout,
+                actor=place.workplace.actor,
+                reason=view.decision.sentence,
+                evidence=figures(view.evidence, view.decision),
+            )
+
+
+def _seen(place: Place, rollout: Rollout) -> Evidence:
+    """Return what the model servers have published about the present step of a rollout."""
+    seconds = max(0.0, (place.ledger.now() - rollout.since).total_seconds())
+    found = [Evidence(rollout=rollout.sequence, step=rollout.step, seconds=seconds)]
+    for key in place.store.list(f"rollouts/{rollout.project}/{rollout.sequence}"):
+        with suppress(ValidationError):
+            part = Evidence.model_validate_json(place.store.read(key))
+            found += [part] if (part.rollout, part.step) == (rollout.sequence, rollout.step) else []
+    return reduce(Evidence.__add__, found)
 
 
 def caused(place: Place, version: int, cause: str) -> TakeOver | None:
@@ -287,7 +353,7 @@ def caused(place: Place, version: int, cause: str) -> TakeOver | None:
     """
     mine = [
         rollout
-        for rollout in rollouts.rollouts(place.ledger.entries())
+        for rollout in every_rollout(place.ledger.entries())
         if rollout.version == version and rollout.evidence.get(_FLOW) == cause
     ]
     if not mine:

@@ -24,7 +24,7 @@ from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import Section
 from tiltyard.registry.approvals import Standing
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 from tiltyard.training.custom import check_estimators
 
 Mode = Literal["superiority", "non_inferiority"]
