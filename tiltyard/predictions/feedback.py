@@ -26,6 +26,12 @@ _DAY = 86_400.0
 _EXAMPLE = 'Send {"id": "…", "label": …}, a list of these, or {"feedback": [ … ]}.'
 
 
+class TooManyError(UsageError):
+    """More labels than a request may bring."""
+
+    http_status = 413
+
+
 class _Sent(msgspec.Struct, forbid_unknown_fields=True):
     """One entry as it is sent."""
 
@@ -44,7 +50,8 @@ def read_feedback(body: bytes, contract: Contract, now: float, *, most: int = MO
         most: Most entries of a request.
 
     Raises:
-        UsageError: Malformed JSON, another form, no entries or too many.
+        UsageError: Malformed JSON, another form, or no entries.
+        TooManyError: More than `most` entries.
         DataError: An entry's id, label or time is not what it must be; names the entry, from 0.
 
     Example:
@@ -55,7 +62,7 @@ def read_feedback(body: bytes, contract: Contract, now: float, *, most: int = MO
     if not sent:
         raise UsageError("there are no labels", cure=_EXAMPLE)
     if len(sent) > most:
-        raise UsageError(
+        raise TooManyError(
             f"{len(sent)} labels are too many for one request",
             cure=f"Send at most {most}; `tiltyard feedback` takes whole tables.",
         )

@@ -1,6 +1,7 @@
 """Tiltyard's own protocol.
 
     POST /v1/models/{name}/predict    {"rows": [{"age": 41, "plan": null}]}  or  {"features": [41, null]}
+    POST /v1/models/{name}/feedback   {"id": "1f0c…-0", "label": "yes"}: see `tiltyard.serving.protocols.feedback`
     GET  /v1/models                   the models of this server
     GET  /v1/models/{name}            one model: version, classes, features
     GET  /health/live                 the process answers
@@ -32,12 +33,16 @@ from tiltyard.data.protection import raw_column
 from tiltyard.errors import TiltyardError, did_you_mean
 from tiltyard.serving.answers import Answer, Headers, RequestError, error_answer, json_answer, shorten
 from tiltyard.serving.decoding import decode_rows
+from tiltyard.serving.protocols.feedback import accept
 from tiltyard.serving.requests import Request, require
 from tiltyard.serving.scoring import Scored, find_slot, score
 from tiltyard.serving.slots import Served, Slot
 
 _MODELS = "/v1/models"
-_ROUTES = "POST /v1/models/{name}/predict, GET /v1/models, /v1/models/{name}, /health/live, /health/ready"
+_ROUTES = (
+    "POST /v1/models/{name}/predict, /v1/models/{name}/feedback, "
+    "GET /v1/models, /v1/models/{name}, /health/live, /health/ready"
+)
 _MOST_NOTED = 20
 
 
@@ -94,6 +99,9 @@ def answer(served: Served, request: Request) -> Answer:
         if action == "predict":
             require(request, "POST")
             return predict(served, request, name)
+        if action == "feedback":
+            require(request, "POST")
+            return accept(served, request, name)
         if name and not slash:
             require(request, "GET")
             return json_answer(_detail(served, name))
