@@ -47,13 +47,16 @@ def load_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:
     Raises:
         ServingError: A file is none, or the key is not the certificate's or has a password.
     """
+
+    def password() -> str:
+        """Answer instead of a person whom OpenSSL would ask."""
+        raise ServingError("this key has a password", where=str(files.key), cure="`openssl pkey -in KEY` removes it.")
+
     try:
-        context.load_cert_chain(files.certificate, files.key, _no_password)
+        context.load_cert_chain(files.certificate, files.key, password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             what, where, cure = "this is not the key of the certificate", files.key, "Give the one it was made with."
-        elif error.reason in {"BAD_DECRYPT", "BAD_PASSWORD_READ"}:
-            what, where, cure = "this key has a password", files.key, "`openssl pkey -in KEY` removes it."
         else:
             what, where, cure = "this is no certificate or no key in PEM", files.certificate, f"See {files.key}, too."
         raise ServingError(what, where=str(where), cure=cure) from None
@@ -101,11 +104,6 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def _no_password() -> str:
-    """Answer instead of a person whom OpenSSL would ask."""
-    return ""
 
 
 def _warning(server: ssl.SSLContext, certificate: Path) -> str:
