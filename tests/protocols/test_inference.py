@@ -18,12 +18,14 @@ from tiltyard.data.contract import Guard, Kind
 from tiltyard.project.model import Coarsen
 from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.handler import handle, refuse
+from tiltyard.serving.protocols.signature import Signature
+from tiltyard.serving.protocols.tensors import InputTensor
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Candidate, Served
 
 SECRET = "c0ffee-secret"
 INFER = "/v2/models/{}/infer"
-ONE = {"name": "price", "shape": [1], "datatype": "FP64", "data": [1.5]}
+ONE: dict[str, Any] = {"name": "price", "shape": [1], "datatype": "FP64", "data": [1.5]}
 
 
 def send(weighing: Served, path: str, body: bytes = b"", method: str = "POST", **headers: str) -> Answer:
@@ -211,15 +213,27 @@ def test_missing_values_have_a_spelling_in_every_form(weighing: Served) -> None:
         assert outputs(json.loads(send(weighing, INFER.format("stays"), body).body)) == expected
 
 
-def test_a_protected_column_takes_its_values_in_the_clear(weighing: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    slot = weighing.slots["demand"]
-    price = slot.runtime.contract.features[0]
-    guard = Guard(method=Coarsen(coarsen="month"), kind=Kind.TIME)
-    guarded = price.model_copy(update={"protection": guard})
-    contract = slot.runtime.contract.model_copy(update={"columns": (guarded, slot.runtime.contract.target)})
-    monkeypatch.setattr(slot.runtime, "contract", contract)
-    assert get(weighing, "/v2/models/demand")[1]["inputs"] == [{"name": "price", "datatype": "BYTES", "shape": [-1]}]
-    assert "datatype" in infer(weighing, "demand", [ONE])[1]["error"]
+def test_a_protected_column_takes_its_values_in_the_clear() -> None:
+    price = CONTRACTS["demand"].features[0]
+    guarded = price.model_copy(update={"protection": Guard(method=Coarsen(coarsen="month"), kind=Kind.TIME)})
+    contract = CONTRACTS["demand"].model_copy(update={"columns": (guarded, CONTRACTS["demand"].target)})
+    signature = Signature(contract, ())
+    assert signature.inputs == [{"name": "price", "datatype": "BYTES", "shape": [-1]}]
+    with pytest.raises(RequestError, match="datatype"):
+        signature.read([InputTensor(**ONE)], [None], 100)
+
+
+def test_a_column_that_is_no_feature_may_decide_which_version_answers(weighing: Served) -> None:
+    other = replace(weighing.slots["flowers"], version=4, arm="candidate")
+    candidate = Candidate(other, share=0.5, key="id", salt="s")
+    split = replace(weighing, candidates={"flowers": candidate})
+    answered: dict[str, str] = {}
+    for name in "abcdefgh":
+        key = {"name": "id", "shape": [1], "datatype": "BYTES", "data": [name]}
+        for _ in range(2):
+            answer = infer(split, "flowers", [*columns_of(CONTRACTS["flowers"], FLOWERS[:1]), key])[1]
+            assert answered.setdefault(name, answer["model_version"]) == answer["model_version"]
+    assert set(answered.values()) == {"3", "4"}
 
 
 BAD: list[tuple[str, Any, int, str]] = [

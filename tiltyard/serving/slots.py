@@ -20,6 +20,7 @@ from tiltyard.errors import BundleError, did_you_mean
 from tiltyard.predictions.record import schema_line
 from tiltyard.serving.answers import RequestError, shorten
 from tiltyard.serving.plan import Refusal, SlotPlan
+from tiltyard.serving.protocols.signature import Signature
 from tiltyard.serving.routing import is_chosen
 from tiltyard.serving.settings import MEBIBYTE, Limits
 
@@ -65,6 +66,11 @@ class Slot:
     def schema(self) -> bytes:
         """Line that the prediction log needs once before the records of this version."""
         return schema_line(self.name, self.version, self.runtime.contract)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Tensors of this version."""
+        return Signature(self.runtime.contract, self.classes)
 
 
 Slots = Mapping[str, Slot]

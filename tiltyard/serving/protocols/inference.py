@@ -26,16 +26,7 @@ from tiltyard import __version__
 from tiltyard.bundle.reading import Typed
 from tiltyard.errors import DataError, TiltyardError
 from tiltyard.serving.answers import Answer, Headers, RequestError, json_answer, shorten
-from tiltyard.serving.protocols.signature import (
-    PREDICTION,
-    PROBABILITIES,
-    check_requested,
-    inputs_of,
-    output_tensors,
-    outputs_of,
-    properties_of,
-    read_table,
-)
+from tiltyard.serving.protocols.signature import PREDICTION, PROBABILITIES
 from tiltyard.serving.protocols.tensors import InputTensor, OutputTensor, Parameters, encode, split_binary
 from tiltyard.serving.requests import Request, require
 from tiltyard.serving.scoring import Scored, score
@@ -153,12 +144,12 @@ def infer(served: Served, request: Request, name: str, version: int | None) -> A
     as_bytes = asked.as_bytes()
 
     def read(slot: Slot) -> Typed:
-        check_requested(slot, wanted)
-        table = read_table(asked.inputs, binaries, slot.runtime.contract, served.limits.rows)
+        slot.signature.check(wanted)
+        table = slot.signature.read(asked.inputs, binaries, served.limits.rows)
         return slot.reader.type_columns(table.columns, table.rows)
 
     scored = score(served, request, name, read, version)
-    tensors = output_tensors(scored, wanted)
+    tensors = scored.slot.signature.write(scored.answers, scored.outputs, wanted)
     return scored.answer(_write(scored, tensors, asked.id, as_bytes))
 
 
@@ -288,14 +279,13 @@ def _ready(served: Served) -> Answer:
 def _model(served: Served, slot: Slot) -> Answer:
     versions = [slot.version] if slot.name not in served.slots else [served.slots[slot.name].version]
     versions += [other.version for other in served.beside(slot.name)]
-    contract = slot.runtime.contract
     content = {
         "name": slot.name,
         "versions": [str(version) for version in sorted(set(versions))],
         "platform": PLATFORM,
-        "inputs": inputs_of(contract),
-        "outputs": outputs_of(slot),
-        "properties": properties_of(slot),
+        "inputs": slot.signature.inputs,
+        "outputs": slot.signature.outputs,
+        "properties": slot.signature.properties,
     }
     return json_answer(content)
 

@@ -27,6 +27,9 @@ INTEGERS = {
 FLOATS = {"FP16": "f2", "FP32": "f4", "FP64": "f8"}
 DATATYPES = (BOOL, *INTEGERS, *FLOATS, BYTES)
 
+_LIMITS = {datatype: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for datatype, name in INTEGERS.items()}
+_STORAGES = {name: np.dtype(f"<{kind}") for name, kind in {BOOL: "u1", **INTEGERS, **FLOATS}.items()}
+_SINGLES = {name: struct.Struct(f"<{letter}") for name, letter in zip((*INTEGERS, *FLOATS), "bhiqBHIQefd", strict=True)}
 _LARGEST = 2**31 - 1
 _MOST_DIMENSIONS = 8
 _LENGTH = struct.Struct("<I")
@@ -62,6 +65,8 @@ class InputTensor(msgspec.Struct):
         Raises:
             RequestError: The values are in both places or in neither, or the number of bytes is no number of bytes.
         """
+        if self.parameters is None and self.data is not msgspec.UNSET and self.data is not None:
+            return None
         parameters = self.parameters or {}
         if "shared_memory_region" in parameters:
             raise _wrong(self, "is in shared memory, which this server does not read", cure=_ONE_FORM)
@@ -138,6 +143,9 @@ def decode(tensor: InputTensor, binary: memoryview | None = None) -> Values:
         raise _wrong(tensor, f"has more than {_MOST_DIMENSIONS} dimensions")
     count = math.prod(tensor.shape)
     if binary is None:
+        data = tensor.data
+        if isinstance(data, list) and len(data) == count and _are_plain(tensor.datatype, data):
+            return data
         return _checked(tensor, _flat(tensor, count))
     if tensor.datatype == BYTES:
         return _texts(tensor, binary, count)
@@ -154,7 +162,7 @@ def encode(tensor: OutputTensor) -> bytes:
     if tensor.datatype == BYTES:
         texts = [text.encode() for text in tensor.values]
         return b"".join(chain.from_iterable((_LENGTH.pack(len(text)), text) for text in texts))
-    return np.asarray(tensor.values, dtype=_storage(tensor.datatype)).tobytes()
+    return np.asarray(tensor.values, dtype=_STORAGES[tensor.datatype]).tobytes()
 
 
 def check_datatype(tensor: InputTensor, allowed: Sequence[str] = DATATYPES) -> None:
@@ -167,11 +175,6 @@ def check_datatype(tensor: InputTensor, allowed: Sequence[str] = DATATYPES) -> N
         given = shorten(tensor.datatype, 20)
         cure = f"Allowed: {', '.join(allowed)}." if tensor.datatype in DATATYPES else did_you_mean(given, allowed)
         raise _wrong(tensor, f"has the datatype `{given}`", cure=cure)
-
-
-def _storage(datatype: str) -> str:
-    """Return numpy's name of a datatype of fixed width."""
-    return "u1" if datatype == BOOL else f"<{INTEGERS.get(datatype) or FLOATS[datatype]}"
 
 
 def _flat(tensor: InputTensor, count: int) -> list[Any]:
@@ -192,9 +195,7 @@ def _flat(tensor: InputTensor, count: int) -> list[Any]:
 
 
 def _checked(tensor: InputTensor, values: list[Any]) -> list[Any]:
-    """Return JSON values as the datatype has them, or refuse the first that is none."""
-    if _are_plain(tensor.datatype, values):
-        return values
+    """Return JSON values as the datatype has them, or refuse the first that cannot be."""
     read = _JSON_VALUES[tensor.datatype]
     checked = []
     for place, value in enumerate(values):
@@ -211,10 +212,10 @@ def _are_plain(datatype: str, values: list[Any]) -> bool:
     types.discard(type(None))
     if datatype not in INTEGERS:
         return types <= _PLAIN_TYPES.get(datatype, _FLOAT_TYPES)
-    if types != {int}:
+    if types != _INTEGER_TYPES:
         return False
     given = [value for value in values if value is not None]
-    low, high = _limits(datatype)
+    low, high = _LIMITS[datatype]
     return bool(low <= min(given) and max(given) <= high)
 
 
@@ -237,13 +238,8 @@ def _float(value: Any) -> int | float:
     raise ValueError
 
 
-def _limits(datatype: str) -> tuple[int, int]:
-    limits = np.iinfo(INTEGERS[datatype])
-    return int(limits.min), int(limits.max)
-
-
 def _integer(datatype: str) -> Callable[[Any], int]:
-    low, high = _limits(datatype)
+    low, high = _LIMITS[datatype]
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or value != (whole := int(value)) or not low <= whole <= high:
@@ -253,6 +249,7 @@ def _integer(datatype: str) -> Callable[[Any], int]:
     return read
 
 
+_INTEGER_TYPES: frozenset[type] = frozenset({int})
 _FLOAT_TYPES: frozenset[type] = frozenset({float, int})
 _PLAIN_TYPES: dict[str, frozenset[type]] = {BOOL: frozenset({bool}), BYTES: frozenset({str})}
 _JSON_VALUES: dict[str, Callable[[Any], Any]] = {
@@ -265,19 +262,26 @@ _JSON_VALUES: dict[str, Callable[[Any], Any]] = {
 
 def _numbers(tensor: InputTensor, binary: memoryview, count: int) -> Values:
     """Return the values of bytes of fixed width."""
-    storage = np.dtype(_storage(tensor.datatype))
+    storage = _STORAGES[tensor.datatype]
     if len(binary) != count * storage.itemsize:
         raise _wrong(
             tensor,
             f"has {len(binary)} bytes where shape and datatype ask for {_shown(count * storage.itemsize)}",
             cure="Correct `shape`, `datatype` or `binary_data_size`.",
         )
-    numbers = np.frombuffer(binary, dtype=storage)
     if tensor.datatype == BOOL:
-        if (numbers > 1).any():
-            raise _wrong(tensor, f"has a value, number {int((numbers > 1).argmax())}, that is no {BOOL}")
-        numbers = numbers.astype(np.bool_)
-    return numbers if count > 1 else numbers.tolist()
+        return _booleans(tensor, binary)
+    if count == 1:
+        return list(_SINGLES[tensor.datatype].unpack(binary))
+    return np.frombuffer(binary, dtype=storage)
+
+
+def _booleans(tensor: InputTensor, binary: memoryview) -> list[bool]:
+    """Return the values of bytes that are 0 or 1."""
+    place = next((place for place, value in enumerate(binary) if value > 1), None)
+    if place is not None:
+        raise _wrong(tensor, f"has a value, number {place}, that is no {BOOL}")
+    return [value == 1 for value in binary]
 
 
 def _texts(tensor: InputTensor, binary: memoryview, count: int) -> list[Any]:
