@@ -8,12 +8,13 @@ from types import ModuleType
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, Headers, RequestError
 from tiltyard.serving.compression import compressed, inflated
-from tiltyard.serving.protocols import inference, invocations, openapi, own, page
+from tiltyard.serving.openapi import document
+from tiltyard.serving.protocols import inference, invocations, own, page
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served, Unloaded
 
 _OF_MLFLOW = frozenset({"/invocations", "/ping", "/health", "/version"})
-_DOCUMENTS = {openapi.PATH: openapi, page.PATH: page}
+_DOCUMENTS = {document.PATH: document, page.PATH: page}
 
 
 def handle(served: Served, request: Request) -> Answer:

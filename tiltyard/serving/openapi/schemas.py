@@ -4,7 +4,7 @@ A schema says what is read, not only what is usual: numbers written as text and 
 part of it. What a contract merely notes, ranges and levels, stands in descriptions and examples and refuses nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tiltyard.data.contract import Column, Contract, Kind, Level
@@ -78,6 +78,16 @@ def example_values(column: Column) -> Sequence[object]:
     return [_SEEN[raw.kind]] if not raw.time_format else [None] if raw.nullable else [raw.time_format]
 
 
+def label_schema(contract: Contract) -> Schema:
+    """Return the schema of a label: a class in any way it can be written, or a number for a regression."""
+    target, rules = contract.target, rules_of(contract)
+    classes = list(contract.classes)
+    if not classes or target.kind is Kind.BOOLEAN:
+        return {"anyOf": _VARIANTS[target.kind](target, rules), "examples": classes or [_SEEN[target.kind]]}
+    spellings = [*classes, *_as_numbers(map(str, classes)), *map(str, classes)]
+    return {"enum": list({(type(one), one): one for one in spellings}.values()), "examples": classes}
+
+
 def classes_schema(classes: Sequence[Level]) -> Schema:
     """Return the schema of an answered class, or of a number for a regression."""
     return {"enum": list(classes)} if classes else {"type": "number"}
@@ -126,6 +136,11 @@ def _words_of(column: Column, rules: TextRules) -> list[Schema]:
         return [{"enum": [*column.levels, *numbers]}]
     present: Schema = {"type": "string", "pattern": r"\S", "not": {"enum": sorted(rules.missing)}}
     return [present, {"type": "number"}, {"type": "boolean"}]
+
+
+def _as_numbers(texts: Iterable[str]) -> list[int]:
+    """Return the numbers that some texts are, for a level is the same as number and as text."""
+    return [int(text) for text in texts if text.isascii() and text.isdecimal() and str(int(text)) == text]
 
 
 def _times(column: Column, _: TextRules) -> list[Schema]:

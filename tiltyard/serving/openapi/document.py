@@ -5,8 +5,8 @@ from typing import Any
 import tiltyard
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, Headers, error_answer, json_answer
-from tiltyard.serving.protocols.operations import ERRORS, TENSORS, Described, model_paths, server_paths
-from tiltyard.serving.protocols.schemas import Schema
+from tiltyard.serving.openapi import inference, mlflow, own
+from tiltyard.serving.openapi.operations import ERRORS, Described
 from tiltyard.serving.requests import Request, require
 from tiltyard.serving.slots import Served
 
@@ -15,16 +15,17 @@ _ABOUT = """\
 Every model can be asked in three protocols, with the same answer: Tiltyard's own, MLflow's scoring protocol and the
 Open Inference Protocol. Values outside the range seen in training are answered and noted; a value that breaks the
 model's contract is refused, and the answer names row and column."""
+_BEARER = {"type": "http", "scheme": "bearer", "description": "A token of this server; what it may do is its scope."}
 
 
 def answer(served: Served, request: Request) -> Answer:
-    """Answer with the document.
+    """Answer with the document; to somebody who came with a token, it says that one is needed.
 
     Raises:
         RequestError: The method is another.
     """
     require(request, "GET")
-    return json_answer(document(served))
+    return json_answer(document(served, is_secured=b"authorization" in request.headers))
 
 
 def refusal(error: TiltyardError, headers: Headers = ()) -> Answer:
@@ -32,46 +33,27 @@ def refusal(error: TiltyardError, headers: Headers = ()) -> Answer:
     return error_answer(error, headers)
 
 
-def document(served: Served) -> dict[str, Any]:
+def document(served: Served, *, is_secured: bool = False) -> dict[str, Any]:
     """Return the OpenAPI document of a server.
 
     Args:
         served: Its models; one that is not in memory is left out until it is.
+        is_secured: Whether a token is needed.
     """
-    paths = server_paths()
+    paths = {**own.server_paths(), **mlflow.server_paths(), **inference.server_paths()}
     for name in served.names:
         if name in served.slots:
-            model = Described.of(served.slots[name], served.limits.rows)
-            paths |= model_paths(model, is_only=len(served.names) == 1)
+            model = Described.of(served.slots[name])
+            alone = len(served.names) == 1
+            paths |= own.model_paths(model) | mlflow.model_paths(model, is_only=alone) | inference.model_paths(model)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tiltyard model server", "version": tiltyard.__version__, "description": _ABOUT},
         "servers": [{"url": "."}],
+        "security": [{"bearer": []}] if is_secured else [],
         "paths": paths,
-        "components": {"schemas": {**ERRORS, **TENSORS, "Summary": _SUMMARY, "Model": _MODEL}},
+        "components": {
+            "schemas": {**ERRORS, **own.SCHEMAS, **inference.SCHEMAS},
+            "securitySchemes": {"bearer": _BEARER},
+        },
     }
-
-
-_NULLABLE_TEXT = {"type": ["string", "null"]}
-_SUMMARY: Schema = {
-    "type": "object",
-    "properties": {
-        "model": {"type": "string"},
-        "version": {"type": ["integer", "null"]},
-        "digest": _NULLABLE_TEXT,
-        "since": _NULLABLE_TEXT,
-        "refused": {"type": ["object", "null"]},
-    },
-    "required": ["model", "version", "digest", "since", "refused"],
-}
-_MODEL: Schema = {
-    "type": "object",
-    "properties": {
-        **_SUMMARY["properties"],
-        "task": {"enum": ["binary", "multiclass", "regression"]},
-        "classes": {"type": "array"},
-        "threshold": {"type": ["number", "null"]},
-        "features": {"type": "array", "items": {"type": "object", "required": ["name", "kind"]}},
-    },
-    "required": [*_SUMMARY["required"], "task", "classes", "threshold", "features"],
-}
