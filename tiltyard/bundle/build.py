@@ -28,7 +28,7 @@ from tiltyard.bundle.manifest import (
     sha256,
 )
 from tiltyard.bundle.model import Columns, FittedModel
-from tiltyard.bundle.runtime import GraphSession, Runtime, row_differences
+from tiltyard.bundle.runtime import GraphSession, Runtime
 from tiltyard.data.contract import Contract
 from tiltyard.errors import BundleError
 
@@ -94,7 +94,7 @@ def _measure(
         BundleError: It is larger than `parity`.
     """
     wanted = _answers(model, columns, "golden rows, with every column missing once," if labels else "test set")
-    differences = row_differences(session.predict(model.encoder.encode(columns)).array, wanted)
+    differences = session.differences(model.encoder.encode(columns), wanted)
     worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
     if not differences[worst] <= parity:
         where = f"golden row `{labels[worst]}`" if labels else f"row {worst} of the test set"

@@ -27,6 +27,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from tiltyard.bundle.fold import fold
+from tiltyard.bundle.folded import NOTE
 from tiltyard.bundle.graph_foreign import foreign
 from tiltyard.bundle.graph_kernels import support_vector_scores, support_vector_value
 from tiltyard.bundle.graph_linear import (
@@ -51,7 +53,7 @@ Writer = Callable[[Nodes, Any, str], Answer]
 
 
 def build_graph(model: FittedModel) -> onnx.ModelProto:
-    """Return a fitted model's graph.
+    """Return a fitted model's graph, with its folded form as a note where it has one.
 
     Args:
         model: The model; its estimator takes the encoder's matrix.
@@ -63,6 +65,14 @@ def build_graph(model: FittedModel) -> onnx.ModelProto:
     Raises:
         BundleError: The estimator, or a part of it, has no exact graph; says which and why.
     """
+    graph, folded = _graph(model), fold(model)
+    if folded is not None:
+        onnx.helper.set_model_props(graph, {NOTE: folded.model_dump_json()})
+    return graph
+
+
+def _graph(model: FittedModel) -> onnx.ModelProto:
+    """Return the graph alone."""
     nodes = Nodes(len(model.encoder.features))
     answer = write(nodes, model.estimator, INPUT)
     if not model.task.is_classification:

@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tiltyard.bundle.encoder import Encoder
+from tiltyard.bundle.folded import NOTE, Folded, Scorer
 from tiltyard.bundle.golden import Golden
 from tiltyard.bundle.manifest import CONTRACT, ENCODER, GOLDEN, GRAPH, BundleFiles, parse_section, read_bundle
 from tiltyard.bundle.model import Columns, Predictions
@@ -53,9 +54,14 @@ class GraphSession:
         except Exception as error:  # onnxruntime's errors share no base class but Exception
             raise BundleError(f"onnxruntime refuses `{GRAPH}`: {_first_line(error)}") from error
         self._check_signature(features)
+        self._folded = self._read_folded(features, task)
 
     def predict(self, matrix: NDArray[np.float32]) -> Predictions:
-        """Answer for an encoded table, float32, shape (n, features)."""
+        """Answer for an encoded table, float32, shape (n, features), by the folded form where there is one."""
+        return self.by_graph(matrix) if self._folded is None else self._folded.predict(matrix)
+
+    def by_graph(self, matrix: NDArray[np.float32]) -> Predictions:
+        """Answer by the graph itself."""
         if len(matrix) <= BATCH_ROWS:
             return self._wrap(self._run(matrix) if len(matrix) else self._nothing())
         starts = range(0, len(matrix), BATCH_ROWS)
@@ -70,6 +76,23 @@ class GraphSession:
 
     def _wrap(self, answer: NDArray[np.float64]) -> Predictions:
         return Predictions(values=answer) if self._classes is None else Predictions(probabilities=answer)
+
+    def differences(self, matrix: NDArray[np.float32], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return for each row how far the graph, or its folded form, is off (see `row_differences`)."""
+        ways = [self.by_graph(matrix)] if self._folded is None else [self.by_graph(matrix), self.predict(matrix)]
+        worst: NDArray[np.float64] = np.max([row_differences(answer.array, wanted) for answer in ways], axis=0)
+        return worst
+
+    def _read_folded(self, features: int, task: Task) -> Scorer | None:
+        """Return the folded form that the graph carries."""
+        note = self._session.get_modelmeta().custom_metadata_map.get(NOTE)
+        if note is None:
+            return None
+        folded = parse_section(Folded, note.encode(), where=GRAPH)
+        answer = "probability" if task.is_classification else "value"
+        if len(folded.terms) != features or folded.answer != answer or self._classes not in {None, 2}:
+            raise BundleError(f"`{GRAPH}` carries the folded form of another model", cure="Build the bundle again.")
+        return folded.scorer()
 
     def _check_signature(self, features: int) -> None:
         inputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_inputs()]
@@ -187,8 +210,9 @@ class Runtime:
         Raises:
             BundleError: It is larger than the bundle was built with; names the golden row.
         """
-        answers = self.predict(self.golden.table(self.encoder)).array
-        differences = row_differences(answers, self.golden.answers.reshape(answers.shape))
+        wanted = self.golden.answers
+        matrix = self.encoder.encode(self.golden.table(self.encoder))
+        differences = self._session.differences(matrix, wanted if self.classes else wanted.ravel())
         worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
         if not differences[worst] <= self.manifest.parity.tolerance:
             raise BundleError(
@@ -253,6 +277,7 @@ def _options() -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # never ORT's own: its content is not checked
     return options
 
 
