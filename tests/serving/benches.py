@@ -20,14 +20,14 @@ from tiltyard.storage.folder import FolderStore
 class Bench:
     """A sidecar with its clock in hand."""
 
-    def __init__(self, registered: Registered, gates: GatesSection | None = None) -> None:
-        home = registered.workplace.home
+    def __init__(self, registered: Registered, gates: GatesSection | None = None, *, replica: str = "") -> None:
+        home = registered.workplace.home / replica
         self.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
         self.settings = SidecarSettings(
             gates={MODEL: gates or GatesSection()},
             plan=home / "plan.json",
             cache=home / "bundles",
-            project_file=home / "tiltyard.yaml",
+            project_file=registered.workplace.project_file,
             parent=os.getpid(),
             poll_seconds=1.0,
         )

@@ -25,7 +25,7 @@ from tiltyard.registry.rollouts import Rollout
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.plan import CandidatePlan, Plan, SlotPlan, Stop
 from tiltyard.serving.preparing import Prepared, Preparer
-from tiltyard.serving.reports import read_reports
+from tiltyard.serving.roll_call import read_reports
 from tiltyard.serving.settings import SidecarSettings
 from tiltyard.serving.watching import Watch
 

@@ -8,7 +8,7 @@ from tiltyard.evaluation.rollout import Pulse
 from tiltyard.serving.metrics import Arm, arm_counts, metrics_folder
 from tiltyard.serving.plan import CandidatePlan, SlotPlan
 from tiltyard.serving.progress import Count, Progress, read_progress, write_progress
-from tiltyard.serving.reports import read_reports
+from tiltyard.serving.roll_call import read_reports
 from tiltyard.serving.settings import SidecarSettings
 from tiltyard.serving.shadow import ShadowCounts, read_state
 
