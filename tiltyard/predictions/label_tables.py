@@ -109,7 +109,8 @@ def _entries(
         row = f"{where}, row {number}"
         label = typed_label(raw, contract, row)
         if label is not None:
-            yield Entry(checked_id(plain(prediction), row), label, checked_time(plain(moment), now, row))
+            known = None if moment == "" else plain(moment)
+            yield Entry(checked_id(plain(prediction), row), label, checked_time(known, now, row))
 
 
 def _column(chunk: pd.DataFrame, name: str, where: str) -> list[Any]:

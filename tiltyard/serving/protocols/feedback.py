@@ -3,9 +3,9 @@
     POST /v1/models/{name}/feedback   {"id": "1f0c…-0", "label": "yes", "time": "2026-11-21T10:00:00Z"}
 
 or a list of such entries, or `{"feedback": [ … ]}`. `id` is the prediction's, as its answer named it: `{id}-{row}`; of
-a request with one row `{id}` will do. `label` is what was true, `time` when that was known; without one it is now. It is
-answered with 202 and `{"model": "churn", "accepted": 1}` when the labels are in the log. The same label may be sent
-again, in any order, in any parts: for each prediction the one with the latest time counts.
+a request with one row `{id}` will do. `label` is what was true, `time` when that was known; without one it is now.
+It is answered with 202 and `{"model": "churn", "accepted": 1}` when the labels are in the log. The same label may be
+sent again, in any order, in any parts: for each prediction the one with the latest time counts.
 """
 
 from tiltyard.predictions.feedback import read_feedback
