@@ -5,6 +5,7 @@ It answers no request and knows no model, so that nothing a request or a bundle 
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 import tiltyard
 from tiltyard.errors import ServingError, UsageError
 from tiltyard.predictions.files import log_folder
+from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
@@ -25,7 +27,16 @@ from tiltyard.serving.counting import clear
 from tiltyard.serving.metrics import metrics_folder
 from tiltyard.serving.plan import forget_looks, has_rollouts
 from tiltyard.serving.processes import start_log
-from tiltyard.serving.settings import DRAIN_SECONDS, Limits, ShadowSettings, SidecarSettings, WorkerSettings
+from tiltyard.serving.settings import (
+    DRAIN_SECONDS,
+    Limits,
+    ShadowSettings,
+    SidecarSettings,
+    TlsFiles,
+    WorkerSettings,
+)
+from tiltyard.serving.tls import check_tls
+from tiltyard.serving.tokens import Tokens
 
 BACKLOG = 2048
 HEALTHY_SECONDS = 10.0
@@ -36,6 +47,9 @@ LOOK_SECONDS = 0.5
 
 STOP_SECONDS = 40.0
 """After SIGTERM, when children are killed: longer than a worker's own grace."""
+
+KEPT = LogSettings()
+"""The prediction log as it is kept unless somebody says otherwise."""
 
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """The next look is the better retry."""
@@ -55,6 +69,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
     poll_seconds: float = 1.0,
     limits: Limits | None = None,
     memory_mb: float | None = None,
+    log: LogSettings | None = KEPT,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
 
@@ -70,15 +86,21 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         limits: What a request may ask for.
         memory_mb: What the models of one worker may take in memory, megabytes: they are loaded when somebody asks for
             them, and leave again; None to have all of them there at all times.
+        log: How the prediction log is kept; None to keep none.
+        tls: Certificate and key for HTTPS; None for HTTP.
 
     Raises:
         UsageError: No name, a name that is none, or no worker.
-        ServingError: The address cannot be listened on.
+        ServingError: The address cannot be listened on, or certificate and key cannot be served with.
+        ProjectError: The tokens in the environment cannot be read.
     """
     _check(tuple(gates), workers, poll_seconds)
+    warnings = _warnings(host, tls)
     with listen(host, port) as listener, _pipe() as (ear, mouth):
         start_log("server")
-        _log.info("listening on %s for %s", address_of(listener), ", ".join(gates))
+        _log.info("listening on %s for %s", address_of(listener, secure=tls is not None), ", ".join(gates))
+        for warning in warnings:
+            _log.warning("%s", warning)
         folder = workplace.home / "serving"
         plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
         forget_looks(plan)
@@ -91,6 +113,9 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
             limits=limits or Limits(),
             hint=mouth,
             memory_mb=memory_mb,
+            log=log,
+            log_folder=log_folder(workplace.home),
+            tls=tls,
         )
         sidecar = SidecarSettings(
             gates=dict(gates),
@@ -107,6 +132,29 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         shadow = ShadowSettings(names=told.names, plan=plan, log=log_folder(workplace.home), parent=os.getpid())
         children.append(Child("shadow", shadow, _worker_environment(), wanted=lambda: has_rollouts(plan)))
         asyncio.run(_supervise(children, listener))
+
+
+def _warnings(host: str, tls: TlsFiles | None) -> list[str]:
+    """Return what deserves a look before others can reach the server.
+
+    Raises:
+        ServingError: Certificate and key cannot be served with.
+        ProjectError: The tokens in the environment cannot be read.
+    """
+    found = [] if tls is None else [check_tls(tls)]
+    if not Tokens.of(os.environ).needed and not _is_near(host):
+        found.append(
+            f"everybody who reaches {host} may ask for everything: set TILTYARD_TOKENS or TILTYARD_TOKENS_FILE"
+        )
+    return [warning for warning in found if warning]
+
+
+def _is_near(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @contextmanager
@@ -157,10 +205,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise ServingError(f"cannot listen ({error})", where=where, cure="Check host and port.") from error
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, *, secure: bool = False) -> str:
     """Return the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class Child:

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import resource
 import socket
 import sys
 import time
@@ -33,6 +34,7 @@ from tiltyard.serving.tokens import Tokens
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 30
 SWEEP_SECONDS = 0.5
+SPARE_DESCRIPTORS = 256
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +148,7 @@ def main(arguments: list[str]) -> None:
     """
     settings = WorkerSettings.model_validate_json(arguments[0])
     start_log("worker")
+    _take_descriptors(settings.limits.connections)
     used: dict[str, float] | None = None if settings.memory_mb is None else {}
     app = App(Served(names=settings.names, limits=settings.limits, used=used), _parts(settings))
     worker = Worker(config_of(app, settings.tls), app, settings)
@@ -156,6 +159,17 @@ def main(arguments: list[str]) -> None:
             runner.run(worker.run_until_drained(listener))
     finally:
         app.close()
+
+
+def _take_descriptors(connections: int) -> None:
+    """Take as many file descriptors as the connections may need, where the system gives them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _log.warning("%d connections are allowed and %d files may be open: raise `ulimit -n`", connections, hard)
 
 
 def _parts(settings: WorkerSettings) -> Parts:
