@@ -288,20 +288,21 @@ def _texts(tensor: InputTensor, binary: memoryview, count: int) -> list[Any]:
     """Return the values of bytes in which each text follows its length."""
     if count * _LENGTH.size > len(binary):
         raise _wrong(tensor, f"has {len(binary)} bytes, too few for {_shown(count)} texts")
+    content, length_at = bytes(binary), _LENGTH.unpack_from
     texts: list[Any] = []
     start = 0
-    for place in range(count):
-        begin = start + _LENGTH.size
-        stop = begin + _LENGTH.unpack_from(binary, start)[0] if begin <= len(binary) else begin
-        if stop > len(binary):
-            raise _wrong(tensor, f"has a text, number {place}, that is longer than the bytes that are left")
-        try:
-            texts.append(str(binary[begin:stop], "utf-8"))
-        except UnicodeDecodeError:
-            raise _wrong(tensor, f"has a text, number {place}, that is not UTF-8") from None
-        start = stop
-    if start != len(binary):
-        raise _wrong(tensor, f"has {len(binary) - start} bytes more than its {_shown(count)} texts")
+    try:
+        for _ in range(count):
+            begin = start + _LENGTH.size
+            start = begin + length_at(content, start)[0]
+            texts.append(content[begin:start].decode())
+    except UnicodeDecodeError:
+        raise _wrong(tensor, f"has a text, number {len(texts)}, that is not UTF-8") from None
+    except struct.error:
+        raise _wrong(tensor, f"has bytes that end before text number {len(texts)}") from None
+    if start != len(content):
+        than = "fewer" if start > len(content) else "more"
+        raise _wrong(tensor, f"has {than} bytes than its texts announce")
     return texts
 
 
