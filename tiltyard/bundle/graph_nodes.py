@@ -90,7 +90,7 @@ class Nodes:
 
     def binary(self, positive: str) -> str:
         """Return (1 - p, p) from p, shape (n, 1)."""
-        return self.op("Concat", self.op("Sub", self.constant(1.0), positive), positive, axis=1)
+        return self.op("Gemm", positive, self.constant(np.array([[-1.0, 1.0]])), self.constant(np.array([1.0, 0.0])))
 
     def flat(self, name: str) -> str:
         """Return shape (n,) from (n, 1)."""
