@@ -1,5 +1,6 @@
 """The Open Inference Protocol's own clients, unmodified, against a running server."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from open_inference.openapi.client import OpenInferenceClient
 from open_inference.openapi.core.api_error import ApiError
 from open_inference.openapi.errors import BadRequestError, NotFoundError
 from open_inference.openapi.types import InferenceRequest
-from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput  # type: ignore[import-untyped]
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, aio  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from tests.conftest import free_port
@@ -169,6 +170,19 @@ def test_triton_is_told_what_is_wrong(triton: InferenceServerClient, binary: boo
     status, message = triton_refused(triton, "demand", good, outputs=[InferRequestedOutput("probability")])
     assert (status, "there is no output `probability`" in message) == ("400", True)
     assert triton_refused(triton, "churn", good)[0] == "400"
+
+
+def test_triton_asks_asynchronously(server: Server) -> None:
+    async def ask(binary: bool) -> Any:
+        values = np.arange(COUNT) / 7
+        tensor = aio.InferInput("price", [COUNT], "FP64").set_data_from_numpy(values, binary_data=binary)
+        outputs = [aio.InferRequestedOutput("prediction", binary_data=binary)]
+        async with aio.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+            assert (await client.get_model_metadata("demand"))["name"] == "demand"
+            return (await client.infer("demand", [tensor], outputs=outputs)).as_numpy("prediction")
+
+    expected = own(server, "demand", [{"price": value / 7} for value in range(COUNT)])["prediction"]
+    assert asyncio.run(ask(True)).tolist() == asyncio.run(ask(False)).tolist() == expected
 
 
 def test_the_openapi_client_asks_for_health_and_metadata(openapi: OpenInferenceClient) -> None:

@@ -108,4 +108,8 @@ def test_a_long_answer_is_compressed_as_the_client_asks(accepted: bytes, encodin
 
 def test_a_short_answer_is_not_compressed() -> None:
     answer = Answer(200, b"{}")
-    assert compressed(answer, Request("GET", "/", headers={b"accept-encoding": b"gzip"})) is answer
+    assert compressed(answer, Request("POST", "/", headers={b"accept-encoding": b"gzip"})) is answer
+
+
+def test_what_is_not_a_prediction_is_not_compressed() -> None:
+    assert compressed(LONG, Request("GET", "/v2/models/wide", headers={b"accept-encoding": b"gzip"})) is LONG

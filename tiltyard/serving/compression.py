@@ -67,9 +67,13 @@ def inflate(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def compressed(answer: Answer, request: Request) -> Answer:
-    """Return an answer compressed, when the request's client can read it so and the answer is long enough."""
+    """Return an answer compressed, when the request's client can read it so and the answer is long enough.
+
+    Only predictions are, and these are asked for with POST: tritonclient's asynchronous client announces that it reads
+    compressed answers, and does so for predictions alone.
+    """
     accepted = request.headers.get(b"accept-encoding", b"")
-    if not accepted or len(answer.body) < SHORTEST:
+    if request.method != "POST" or not accepted or len(answer.body) < SHORTEST:
         return answer
     encoding = _preferred(accepted)
     if encoding is None:
