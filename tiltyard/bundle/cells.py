@@ -123,9 +123,11 @@ class NumberCell(Cell):
         """Read the cells of all rows."""
         if self._change is None and _are(raws, _REALS, "fiu"):
             array = np.asarray(raws, dtype=np.float64)
+            matrix[:, 0] = array
+            if np.isfinite(array).all():
+                return _floats(array)
             if not np.isinf(array).any():
-                matrix[:, 0] = array
-                return _with_none(array)
+                return [None if value != value else value for value in array.tolist()]  # noqa: PLR0124  # NaN
         return super().many(raws, matrix, notes)
 
     def _careful(self, raw: object, numbers: list[float], notes: Notes) -> Value:
@@ -260,11 +262,9 @@ def _listed(raws: Raw) -> Sequence[object]:
     return listed
 
 
-def _with_none(array: NDArray[np.float64]) -> list[Value]:
-    """Return numbers as a list, None for NaN."""
+def _floats(array: NDArray[np.float64]) -> list[Value]:
+    """Return numbers, none of them missing, as a list."""
     values: list[Value] = array.tolist()
-    if np.isnan(array).any():
-        return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
     return values
 
 

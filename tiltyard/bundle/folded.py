@@ -122,8 +122,12 @@ class Scorer:
         if not self._is_probability:
             return Predictions(values=np.array(sums, dtype=np.float64))
         shares = [logistic(total) for total in sums]
-        pairs = np.array([(1.0 - share, share) for share in shares], dtype=np.float64)
-        return Predictions(probabilities=pairs.reshape(-1, 2))
+        if len(shares) == 1:
+            return Predictions(probabilities=np.array([(1.0 - shares[0], shares[0])]))
+        pairs = np.empty((len(shares), 2))
+        pairs[:, 1] = shares
+        pairs[:, 0] = 1.0 - pairs[:, 1]
+        return Predictions(probabilities=pairs)
 
     def _sum(self, row: Sequence[float]) -> float:
         """Return the sum of one row."""
