@@ -4,17 +4,24 @@ import asyncio
 import dataclasses
 import json
 import logging
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from tests.serving.bundles import ROW
+from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.settings import LogSettings
 from tiltyard.serving import asgi
-from tiltyard.serving.asgi import App, Message
+from tiltyard.serving.asgi import App, Message, Parts
+from tiltyard.serving.metrics import Arm, Metrics, arm_counts
+from tiltyard.serving.plan import SlotPlan
 from tiltyard.serving.settings import Limits
 from tiltyard.serving.slots import Served
+from tiltyard.serving.tokens import Tokens
 
 PREDICT = "/v1/models/churn/predict"
+FEEDBACK = "/v1/models/churn/feedback"
 BODY = json.dumps({"rows": [ROW]}).encode()
 SMALL = Limits(body_bytes=1_000, body_seconds=0.05)
 
@@ -50,10 +57,18 @@ def chunk(body: bytes, *, more: bool = False) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def run(served: Served, transport: Transport, **headers: str) -> Transport:
+def run(
+    served: Served,
+    transport: Transport,
+    *,
+    path: str = PREDICT,
+    method: str = "POST",
+    parts: Parts | None = None,
+    **headers: str,
+) -> Transport:
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": pairs}
-    asyncio.run(App(served)(scope, transport.receive, transport.send))
+    scope = {"type": "http", "method": method, "path": path, "headers": pairs}
+    asyncio.run(App(served, parts or Parts())(scope, transport.receive, transport.send))
     return transport
 
 
@@ -127,3 +142,125 @@ def test_websockets_are_closed_and_lifespans_agreed_to(served: Served) -> None:
     lifespan = Transport({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     asyncio.run(App(served)({"type": "lifespan"}, lifespan.receive, lifespan.send))
     assert [message["type"] for message in lifespan.sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def text_in(folder: Path) -> str:
+    return "".join(path.read_text() for path in folder.iterdir())
+
+
+def test_a_prediction_is_in_the_log_before_its_answer_leaves(served: Served, tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    seen: list[str] = []
+
+    class Watching(Transport):
+        async def send(self, message: Message) -> None:
+            seen.append(text_in(tmp_path))
+            await super().send(message)
+
+    transport = run(served, Watching(chunk(BODY)), parts=Parts(log=log))
+    log.close()
+    assert transport.answer[0] == 200
+    assert transport.headers[b"x-prediction-id"].decode() in seen[0]
+
+
+@pytest.mark.parametrize(("when_full", "status"), [("refuse", 503), ("answer", 200)])
+def test_an_answer_that_cannot_be_logged_is_refused_or_counted(
+    served: Served, tmp_path: Path, when_full: Literal["refuse", "answer"], status: int
+) -> None:
+    (tmp_path / "log").write_text("no folder")
+    log = PredictionLog(tmp_path / "log", LogSettings(when_full=when_full))
+    transport = run(served, Transport(chunk(BODY)), parts=Parts(log=log))
+    assert transport.answer[0] == status
+    assert (b"retry-after" in transport.headers) == (status == 503)
+    assert log.counts.unlogged == 1
+    log.close()
+
+
+def test_only_the_sample_is_logged_and_labels_always(served: Served, tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, LogSettings(sample=0.0))
+    assert run(served, Transport(chunk(BODY)), parts=Parts(log=log)).answer[0] == 200
+    assert log.counts.written == 0
+    label = chunk(json.dumps({"id": "a-0", "label": True}).encode())
+    assert run(served, Transport(label), parts=Parts(log=log), path=FEEDBACK).answer[0] == 202
+    assert log.counts.written == 1
+    log.close()
+
+
+def test_without_a_log_labels_are_refused(served: Served) -> None:
+    label = chunk(json.dumps({"id": "a-0", "label": True}).encode())
+    status, answer = run(served, Transport(label), path=FEEDBACK).answer
+    assert (status, "no log" in answer["error"]["what"]) == (503, True)
+
+
+def test_what_was_answered_is_counted(served: Served, tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path)
+    parts = Parts(metrics=metrics)
+    run(served, Transport(chunk(BODY)), parts=parts)
+    run(served, Transport(chunk(b"{")), parts=parts)
+    run(served, Transport(chunk(b"")), parts=parts, path="/v1/models/nobody/predict")
+    transport = run(served, Transport(chunk(b"")), parts=parts, path="/metrics", method="GET")
+    text = transport.sent[1]["body"].decode()
+    counts = arm_counts(tmp_path)[Arm("churn", 3, "champion")]
+    assert (counts.requests, counts.errors, counts.timed) == (1, 0, 1)
+    assert 'tiltyard_requests_total{model="churn",version="",slot="",protocol="tiltyard",code="400"} 1' in text
+    assert 'tiltyard_requests_total{model="",version="",slot="",protocol="tiltyard",code="404"} 1' in text
+    assert 'tiltyard_version_loaded{model="churn",version="3",slot="champion"} 1' in text
+    assert "nobody" not in text
+    metrics.close()
+
+
+def test_a_champion_that_fails_is_counted_as_such(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(asgi, "handle", broken)
+    metrics = Metrics(tmp_path)
+    assert run(served, Transport(chunk(BODY)), parts=Parts(metrics=metrics)).answer[0] == 500
+    assert arm_counts(tmp_path)[Arm("churn", 3, "champion")].run_of_errors == 1
+    metrics.close()
+
+
+def test_a_model_that_is_not_in_memory_is_loaded_and_asked_again(served: Served) -> None:
+    slot = served.slots["churn"]
+    planned = SlotPlan(version=slot.version, bundle="", digest=slot.digest, since=slot.since)
+    rest = {name: other for name, other in served.slots.items() if name != "churn"}
+    without = dataclasses.replace(served, slots=rest, waiting={"churn": planned})
+    app = App(without)
+    transport = Transport(chunk(BODY))
+    asked: list[str] = []
+
+    async def load(name: str) -> None:
+        asked.append(name)
+        app.served = served
+
+    assert run(without, Transport(chunk(BODY))).answer[0] == 503
+    app.loader = load
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": []}
+    asyncio.run(app(scope, transport.receive, transport.send))
+    assert (transport.answer[0], asked) == (200, ["churn"])
+
+
+@pytest.mark.parametrize(("path", "shape"), [(PREDICT, dict), ("/v2/models/churn/infer", str), ("/invocations", None)])
+def test_who_has_no_token_is_told_so_in_the_protocols_shape(served: Served, path: str, shape: type | None) -> None:
+    tokens = Tokens.of({"TILTYARD_TOKENS": "read:0123456789abcdef"})
+    transport = run(served, Transport(), parts=Parts(tokens=tokens), path=path)
+    status, answer = transport.answer
+    assert (status, transport.received) == (401, 0)
+    assert transport.headers[b"www-authenticate"].startswith(b"Bearer")
+    assert "error_code" in answer if shape is None else isinstance(answer["error"], shape)
+    held = run(served, Transport(), parts=Parts(tokens=tokens), path=path, authorization="Bearer 0123456789abcdef")
+    assert held.answer[0] == 403
+
+
+def test_every_answer_has_headers_that_keep_browsers_safe(served: Served) -> None:
+    for transport in (run(served, Transport(chunk(BODY))), run(served, Transport(chunk(b"{")))):
+        assert transport.headers[b"x-content-type-options"] == b"nosniff"
+        assert transport.headers[b"cache-control"] == b"no-store"
+    for path in ("/v1/models", "/docs", "/nothing"):
+        transport = run(served, Transport(chunk(b"")), path=path, method="GET")
+        names = [name for name, _ in transport.sent[0]["headers"]]
+        assert len(names) == len(set(names))
+        assert b"frame-ancestors 'none'" in transport.headers[b"content-security-policy"]
+        assert transport.headers[b"referrer-policy"] == b"no-referrer"
