@@ -128,8 +128,13 @@ def predict(served: Served, request: Request, name: str) -> Answer:
         RequestError: No such model, another shape than a prediction request, or too many rows.
         DataError: A value breaks the contract; names row and column.
     """
-    scored = score(served, request, name, partial(_read, request.body, most=served.limits.rows))
-    content = Prediction(name, scored.slot.version, scored.id, _entries(scored), _notes(scored.slot, scored.typed))
+    return written(score(served, request, name, partial(_read, request.body, most=served.limits.rows)))
+
+
+def written(scored: Scored) -> Answer:
+    """Return answered rows as this protocol writes them."""
+    slot = scored.slot
+    content = Prediction(slot.name, slot.version, scored.id, _entries(scored), _notes(slot, scored.typed))
     return scored.answer(json_answer(content))
 
 
