@@ -58,9 +58,11 @@ def test_of_two_that_recover_one_does(tmp_path: Path) -> None:
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(b"a line of somebody else\nand half of ano")
     (tmp_path / "s.open").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "t.open").write_bytes(WHOLE)
     with pytest.raises(OSError, match="symbolic links"):
         recover(tmp_path)
     assert (tmp_path / "elsewhere").read_bytes() == b"a line of somebody else\nand half of ano"
+    assert (tmp_path / "t.jsonl").read_bytes() == WHOLE
 
 
 def test_the_backlog_counts_what_waits(tmp_path: Path) -> None:

@@ -196,6 +196,17 @@ def test_a_segment_stays_until_all_of_it_is_stored(tmp_path: Path, monkeypatch: 
     assert stored(store) == {"a-0": 1, "b-0": 1}
 
 
+def test_a_segment_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_bytes(SCHEMA)
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.jsonl").write_bytes(SCHEMA + line(name))
+    with pytest.raises(OSError, match="symbolic links"):
+        shipped(tmp_path, store)
+    assert stored(store) == {"b-0": 1, "c-0": 1}
+
+
 def test_the_oldest_goes_first(tmp_path: Path) -> None:
     store, order = FolderStore(tmp_path / "store"), []
     for number, name in enumerate(("c", "a", "b")):

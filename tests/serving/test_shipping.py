@@ -113,6 +113,16 @@ def test_a_large_backlog_is_complained_about_once(yard: Yard, caplog: pytest.Log
     assert caplog.text.count("see to the store before the disk is full") == 1
 
 
+def test_an_orphan_that_cannot_be_recovered_does_not_hold_up_the_others(
+    yard: Yard, caplog: pytest.LogCaptureFixture
+) -> None:
+    (yard.folder / "a.open").symlink_to(yard.folder / "elsewhere")
+    (yard.folder / "elsewhere").write_bytes(SCHEMA)
+    yard.put("b")
+    assert yard.shipper.tick().rows == 1
+    assert "predictions wait on this machine" in caplog.text
+
+
 def test_damaged_lines_are_told(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
     (yard.folder / "a.jsonl").write_bytes(b"garbage\n")
     assert yard.shipper.tick().damaged == 1

@@ -32,21 +32,34 @@ def recover(folder: Path) -> Recovery:
         folder: Folder of the segments; need not be there.
 
     Raises:
-        OSError: A segment cannot be read or renamed.
+        OSError: A segment cannot be read or renamed; raised after the others.
     """
     sealed = torn = 0
+    trouble: OSError | None = None
     for path in sorted(folder.glob(f"*{OPEN}")):
-        with held(path) as descriptor:
-            if descriptor is None:
-                continue
-            size, whole = os.fstat(descriptor).st_size, end_of_lines(descriptor)
-            if whole == 0:
-                path.unlink()
-            else:
-                os.ftruncate(descriptor, whole)
-                path.rename(path.with_suffix(SEALED))
-            sealed, torn = sealed + (whole > 0), torn + size - whole
+        try:
+            found = _seal(path)
+        except OSError as error:
+            trouble = trouble or error
+            continue
+        sealed, torn = sealed + found.sealed, torn + found.torn_bytes
+    if trouble is not None:
+        raise trouble
     return Recovery(sealed, torn)
+
+
+def _seal(path: Path) -> Recovery:
+    """Seal one segment, if nobody writes it."""
+    with held(path) as descriptor:
+        if descriptor is None:
+            return Recovery()
+        size, whole = os.fstat(descriptor).st_size, end_of_lines(descriptor)
+        if whole == 0:
+            path.unlink()
+        else:
+            os.ftruncate(descriptor, whole)
+            path.rename(path.with_suffix(SEALED))
+        return Recovery(int(whole > 0), size - whole)
 
 
 def end_of_lines(descriptor: int) -> int:

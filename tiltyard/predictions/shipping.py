@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tiltyard.errors import StorageError
 from tiltyard.predictions.columns import Part, read_segment
 from tiltyard.predictions.files import DAMAGED, flush_folder, held, sealed_segments
 from tiltyard.storage.base import Store
@@ -35,7 +36,7 @@ class Shipment(NamedTuple):
 
 
 def ship(folder: Path, store: Store) -> Iterator[Shipment]:
-    """Ship what is sealed, the oldest first.
+    """Ship what is sealed, the oldest first; a segment that cannot be read does not hold up the others.
 
     Args:
         folder: Folder of the segments; need not be there.
@@ -46,12 +47,21 @@ def ship(folder: Path, store: Store) -> Iterator[Shipment]:
 
     Raises:
         StorageError: The store cannot be reached, is full or refuses; the segment stays for the next time.
-        OSError: A segment cannot be read, or what is damaged of it cannot be put aside.
+        OSError: A segment cannot be read, or what is damaged of it cannot be put aside; raised after the others.
     """
+    trouble: Exception | None = None
     for path in sealed_segments(folder):
-        shipment = ship_segment(path, store)
+        try:
+            shipment = ship_segment(path, store)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one segment is told when the others are away
+            trouble = trouble or error
+            continue
         if shipment is not None:
             yield shipment
+    if trouble is not None:
+        raise trouble
 
 
 def ship_segment(path: Path, store: Store) -> Shipment | None:

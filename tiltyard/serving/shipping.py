@@ -67,7 +67,7 @@ class Shipper:
     def ship_now(self) -> Shipment:
         """Look once, whatever was before."""
         with self._turn:
-            done = self._tried("log", self._recover) and self._tried("store", self._ship)
+            done = all([self._tried("log", self._recover), self._tried("store", self._ship)])
             self._pause = 0.0 if done else min(max(2 * self._pause, LOOK_SECONDS), LONGEST_PAUSE)
             self._not_before = self._clock() + self._pause
             self._look_at_backlog()
