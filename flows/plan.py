@@ -15,6 +15,7 @@ from prefect.client.schemas.schedules import CronSchedule
 import tiltyard
 from flows.form import form
 from flows.orchestrator import PROCESS, TAG
+from flows.rollout import roll_out
 from flows.scoring import score
 from flows.training import train
 from tiltyard.project.model import Project
@@ -127,7 +128,14 @@ def plans(file: Path, project: Project, variables: Mapping[str, Any]) -> tuple[P
         "parameter_openapi_schema": form(score, fixed=fixed),
         "schedules": [],
     }
-    return Plan(train.name, common | training), Plan(score.name, common | scoring)
+    rolling_out = {
+        "entrypoint": "flows.rollout.roll_out",
+        "description": _describe("Let a version take over step by step, and follow it to the end.", project),
+        "parameter_openapi_schema": form(roll_out, fixed=fixed),
+        "schedules": [],
+    }
+    named = ((train, training), (score, scoring), (roll_out, rolling_out))
+    return tuple(Plan(flow.name, common | content) for flow, content in named)
 
 
 def _describe(work: str, project: Project) -> str:

@@ -25,9 +25,11 @@ from tiltyard.registry.tracking import artifact_url
 from tiltyard.steps import pages
 from tiltyard.steps.data import CheckSummary
 from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.place import Place
 from tiltyard.steps.progress import listening
 from tiltyard.steps.promoting import CARD, Documented
 from tiltyard.steps.registering import Registered
+from tiltyard.steps.rolling_out import View
 from tiltyard.steps.run import TrainingRun
 from tiltyard.training.problem import Progress, SearchResult
 
@@ -37,12 +39,12 @@ EVERY_SECONDS = 2.0
 """Least time between two updates of the progress."""
 
 
-def key_of(run: TrainingRun, name: str) -> str:
+def key_of(project: str, name: str) -> str:
     """Return the key under which Prefect keeps the history of a project's artifacts, such as `churn-verdict`.
 
     Prefect allows lower case, digits and dashes.
     """
-    return f"{run.project.name.replace('_', '-')}-{name}"
+    return f"{project.replace('_', '-')}-{name}"
 
 
 def _harmless(show: Callable[P, None]) -> Callable[P, None]:
@@ -62,13 +64,13 @@ def _harmless(show: Callable[P, None]) -> Callable[P, None]:
 def show_validation(run: TrainingRun, summary: CheckSummary) -> None:
     """Show what the checks found in the table."""
     page, short = pages.validation(run, summary), pages.findings_in_short(summary)
-    _publish(run, "validation", "markdown", page, short)
+    _publish(run.project.name, "validation", "markdown", page, short)
 
 
 @_harmless
 def show_leaderboard(run: TrainingRun, result: SearchResult) -> None:
     """Show the best of what the search tried."""
-    _publish(run, "leaderboard", "table", json.dumps(pages.leaderboard_rows(result)), result.sentence)
+    _publish(run.project.name, "leaderboard", "table", json.dumps(pages.leaderboard_rows(result)), result.sentence)
 
 
 @_harmless
@@ -76,7 +78,7 @@ def show_scores(run: TrainingRun, evaluation: Evaluation) -> None:
     """Show the scores of challenger and champion, as a picture."""
     picture = base64.b64encode(draw_scores(evaluation.challenger, evaluation.champion)).decode()
     said = pages.score_in_words(evaluation.challenger)
-    _publish(run, "scores", "image", f"data:image/png;base64,{picture}", said)
+    _publish(run.project.name, "scores", "image", f"data:image/png;base64,{picture}", said)
 
 
 @_harmless
@@ -89,7 +91,7 @@ def show_verdict(
 ) -> None:
     """Show what the gate decided, why, and where everything is written down."""
     page = pages.verdict_page(run, registered, evaluation, verdict, documented)
-    _publish(run, "verdict", "markdown", page, verdict.sentence)
+    _publish(run.project.name, "verdict", "markdown", page, verdict.sentence)
 
 
 @_harmless
@@ -100,18 +102,29 @@ def show_links(run: TrainingRun, registered: Registered) -> None:
         return
     version = f"{run.project.name} version {registered.ref.version}"
     evidence = f"[MLflow run of {version}]({tracked.url})"
-    _publish(run, "mlflow-run", "markdown", evidence, f"All evidence of {version}: parameters, scores, trials, files.")
-    card = f"[Model card of {version}]({artifact_url(tracked, CARD)})"
     _publish(
-        run, "model-card", "markdown", card, f"What {version} is for, what it is worth, and on whom it does worst."
+        run.project.name,
+        "mlflow-run",
+        "markdown",
+        evidence,
+        f"All evidence of {version}: parameters, scores, trials, files.",
     )
+    card = f"[Model card of {version}]({artifact_url(tracked, CARD)})"
+    said = f"What {version} is for, what it is worth, and on whom it does worst."
+    _publish(run.project.name, "model-card", "markdown", card, said)
 
 
-def _publish(
-    run: TrainingRun, name: str, kind: Literal["markdown", "table", "image"], data: str, description: str
-) -> None:
+@_harmless
+def show_rollout(place: Place, view: View) -> None:
+    """Show how a rollout has gone so far, step by step, and how far it is."""
+    rows = json.dumps(pages.rollout_rows(view, place.ledger.entries()))
+    said = f"{view.rollout.sentence[:1].upper()}{view.rollout.sentence[1:]}."
+    _publish(place.project.name, "rollout", "table", rows, said)
+
+
+def _publish(project: str, name: str, kind: Literal["markdown", "table", "image"], data: str, description: str) -> None:
     """Give Prefect an artifact, unless this flow run has it already from before it was retried or resumed."""
-    key, flow_run_id = key_of(run, name), UUID(str(flow_run.id))
+    key, flow_run_id = key_of(project, name), UUID(str(flow_run.id))
     same = ArtifactFilter(key=ArtifactFilterKey(any_=[key]), flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
     with get_client(sync_client=True) as client:
         if any(found.data == data for found in client.read_artifacts(artifact_filter=same)):
@@ -124,7 +137,7 @@ def _publish(
 @contextmanager
 def search_shown(run: TrainingRun) -> Iterator[None]:
     """Show how far the search inside is."""
-    reporter = _Reporter(key_of(run, "search"))
+    reporter = _Reporter(key_of(run.project.name, "search"))
     with listening(reporter), reporter:
         yield
 

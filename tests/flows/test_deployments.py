@@ -53,6 +53,7 @@ def test_flows_of_a_project_are_deployed_as_its_file_says(
     assert [(each.name, each.change, each.schedule) for each in made] == [
         ("train/churn", "created", "0 3 * * 1 (Europe/Berlin)"),
         ("score/churn", "created", None),
+        ("rollout/churn", "created", None),
     ]
     found = client.read_deployment_by_name("train/churn")
     assert found.parameters == {"project": str(file)}
@@ -142,7 +143,7 @@ def test_projects_that_are_no_more_lose_their_deployments(
     assert not any(each.change == "removed" for each in deploy([file], alone=False))
     other.unlink()
     gone = {each.name for each in deploy([file], alone=False) if each.change == "removed"}
-    assert gone == {"train/fraud", "score/fraud"}
+    assert gone == {"train/fraud", "score/fraud", "rollout/fraud"}
 
 
 def test_only_the_given_projects_of_a_home_stay(
@@ -155,7 +156,7 @@ def test_only_the_given_projects_of_a_home_stay(
     renamed = moved(file, tmp_path / "renamed", name="leavers")
     renamed.replace(file)
     removed = {each.name for each in deploy([file]) if each.change == "removed"}
-    assert removed == {"train/churn", "score/churn"}
+    assert removed == {"train/churn", "score/churn", "rollout/churn"}
     assert {found.name for found in client.read_deployments()} == {"leavers", "fraud"}
 
 
@@ -218,7 +219,7 @@ def test_prefect_yaml_says_the_same(
 ) -> None:
     file = write_project("tree", schedule=WEEKLY)
     deploy([file])
-    names = ("train/churn", "score/churn")
+    names = ("train/churn", "score/churn", "rollout/churn")
     ours = [facts(client.read_deployment_by_name(name)) for name in names]
     remove("churn", Workplace(file))
     environment = os.environ | {"PREFECT_API_URL": on_prefect_server, "PREFECT_HOME": str(tmp_path / "prefect")}

@@ -18,12 +18,14 @@ from tiltyard.cli.approve import approve, reject
 from tiltyard.cli.check import check
 from tiltyard.cli.deploy import deploy
 from tiltyard.cli.doctor import doctor
+from tiltyard.cli.feedback import feedback
 from tiltyard.cli.history import history
 from tiltyard.cli.init import init
 from tiltyard.cli.logs import logs
 from tiltyard.cli.predict import predict
 from tiltyard.cli.promote import promote, rollback
 from tiltyard.cli.resume import resume
+from tiltyard.cli.rollout import COMMANDS as ROLLOUT
 from tiltyard.cli.schema import schema
 from tiltyard.cli.serve import serve
 from tiltyard.cli.status import status
@@ -72,6 +74,7 @@ for _command in (
     train,
     predict,
     serve,
+    feedback,
     up,
     down,
     status,
@@ -88,6 +91,17 @@ for _command in (
     schema,
 ):
     app.command(help=_help(_command))(_command)
+
+
+_rollout = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+for _word, _work in ROLLOUT.items():
+    _rollout.command(_word, help=_help(_work))(_work)
+app.add_typer(
+    _rollout,
+    name="rollout",
+    help="Let a version take over step by step; it comes back by itself when it does harm.\n\n\b\nExamples:\n"
+    '  tiltyard rollout start 7 --strategy canary --reason "model review"\n  tiltyard rollout status --watch',
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

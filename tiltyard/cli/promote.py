@@ -22,7 +22,7 @@ def promote(
     Examples:
       tiltyard promote 7 --reason "approved in the model review of 12 November"
     """
-    from tiltyard.registry import by_hand, promotion
+    from tiltyard.registry import by_hand, promotion, rollouts
     from tiltyard.steps.place import open_place
 
     place = open_place(project)
@@ -37,6 +37,7 @@ def promote(
         expected_champion=place.ledger.champion(),
         gates=gates,
     )
+    rollouts.tidy(place.ledger, place.registry, gates)
     _show(done, json=json)
 
 
@@ -46,15 +47,22 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "rolled back by hand",
     json: JsonOption = False,
 ) -> None:
-    """Return to the last champion that was good.
+    """Return to the last champion that was good; during a rollout, from the candidate to the champion.
 
     Examples:
       tiltyard rollback --reason "version 7 refuses every customer from Malta"
     """
+    from tiltyard.cli.rollout import show
     from tiltyard.registry import promotion
+    from tiltyard.registry.rollout import standing
     from tiltyard.steps.place import open_place
+    from tiltyard.steps.rolling_out import give_back
 
     place = open_place(project)
+    rollout = standing(place.ledger.entries())
+    if rollout is not None and rollout.outcome is None:
+        show(give_back(place, reason=reason), json=json)
+        return
     done = promotion.rollback(
         place.ledger, place.registry, actor=place.workplace.actor, reason=reason, gates=place.project.gates
     )

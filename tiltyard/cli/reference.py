@@ -34,6 +34,7 @@ EXIT_CODES = {
     8: "the model server cannot start",
     9: "Prefect refused or cannot be reached",
     10: "the local stack or one of its parts does not start or does not answer",
+    11: "the rollout that was watched ended, and its version did not become champion",
     130: "stopped by Ctrl-C",
 }
 
@@ -53,7 +54,10 @@ def reference_page() -> str:
 
 def _calls() -> Iterator[list[str]]:
     yield ["tiltyard"]
-    yield from (["tiltyard", name] for name in command_names())
+    groups = typer.main.get_group(app).commands
+    for name in command_names():
+        yield ["tiltyard", name]
+        yield from (["tiltyard", name, word] for word in getattr(groups[name], "commands", ()))
 
 
 def _help(words: list[str]) -> str:

@@ -16,6 +16,8 @@ from tiltyard.project.section import Section
 from tiltyard.registry.approvals import Approval, waiting
 from tiltyard.registry.history import MOVES
 from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.rollout import Rollout
+from tiltyard.registry.rollout import standing as standing_rollout
 from tiltyard.stack.health import Health, fetch, health
 from tiltyard.stack.marks import marked
 
@@ -87,6 +89,7 @@ class ProjectStanding(Section):
         served: What the model server answers with: version, since, refused; None when none answers.
         verdicts: The last verdicts, newest first.
         approvals: What waits for a person's decision, oldest first.
+        rollout: The rollout in force; None when there is none.
         last: The last runs, newest first.
         next: The runs to come, the next first.
         schedule: When runs start by themselves, in cron's words; None when they do not.
@@ -100,6 +103,7 @@ class ProjectStanding(Section):
     served: dict[str, Any] | None = None
     verdicts: tuple[Judgement, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    rollout: Rollout | None = None
     last: tuple[RunLine, ...] = ()
     next: tuple[RunLine, ...] = ()
     schedule: str | None = None
@@ -169,6 +173,7 @@ def _ask_ledger(_: str, workplace: Workplace, __: Addresses | None) -> dict[str,
         "vacant": _vacancy(ledger),
         "verdicts": _verdicts(ledger),
         "approvals": waiting(ledger),
+        "rollout": standing_rollout(ledger.entries()),
     }
 
 

@@ -64,6 +64,8 @@ def _project(project: ProjectStanding, *, served: bool) -> RenderableType:
     grid.add_row("champion", _champion(project))
     if served:
         grid.add_row("answers with", _served(project))
+    if project.rollout is not None:
+        grid.add_row("rollout", Text(project.rollout.sentence, "yellow"))
     for judged in project.verdicts:
         words = f"version {judged.version} at {_time(judged.time)}: {judged.sentence}"
         grid.add_row("verdict", Text.assemble((judged.verdict, STYLES.get(judged.verdict, "")), " ", words))

@@ -1,15 +1,20 @@
 """What a run found, as short pages of Markdown and rows of tables, for whoever shows them to people."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tiltyard.data.findings import Finding, counted
 from tiltyard.evaluation.records import Check, Estimate, Scorecard, Verdict
+from tiltyard.evaluation.rollout import figures
 from tiltyard.evaluation.wording import amount, change, interval, title
+from tiltyard.registry.entry import Entry
+from tiltyard.registry.records import Scalar
+from tiltyard.registry.rollout import ROLLOUT, Rollout
 from tiltyard.steps.data import CheckSummary
 from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.promoting import Documented
 from tiltyard.steps.registering import Registered
+from tiltyard.steps.rolling_out import View
 from tiltyard.steps.run import TrainingOutcome, TrainingRun
 from tiltyard.training.leaderboard import leaderboard
 from tiltyard.training.problem import Progress, SearchResult
@@ -107,6 +112,34 @@ def progress_in_words(progress: Progress) -> tuple[float, str]:
     if progress.score is not None:
         words += f"; best {title(progress.metric)} {amount(progress.metric, progress.score)} ({progress.family})"
     return min(1.0, max(shares, default=0.0)), words
+
+
+def rollout_rows(view: View, entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return the steps of a rollout, as rows of text: those that are over as the ledger has them, then the present one.
+
+    Args:
+        view: The rollout at one look.
+        entries: Entries of its ledger.
+    """
+    rollout = view.rollout
+    own = ("rollout_step", "rollout_ended")
+    mine = [entry for entry in entries if entry.kind in own and entry.evidence.get(ROLLOUT) == rollout.sequence]
+    rows = [_rollout_row(rollout, entry.evidence, entry.reason, number) for number, entry in enumerate(mine)]
+    if rollout.outcome is None:
+        rows.append(_rollout_row(rollout, figures(view.evidence, view.decision), view.decision.sentence, len(mine)))
+    return rows
+
+
+def _rollout_row(rollout: Rollout, seen: Mapping[str, Scalar], said: str, step: int) -> dict[str, str]:
+    """Return what was seen in a step."""
+    share = rollout.settings.shares[min(step, len(rollout.settings.shares) - 1)]
+    shown = {"Requests": "requests", "Errors": "errors", "Champion's": "champion_requests", "Same rows": "pairs"}
+    return {
+        "Step": str(step + 1),
+        "Share": f"{share:.4g}",
+        **{title: str(seen.get(name, "")) for title, name in shown.items()},
+        "What came of it": said,
+    }
 
 
 def verdict_page(
