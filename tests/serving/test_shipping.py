@@ -97,7 +97,7 @@ def test_a_fault_of_ours_does_not_end_it(
 ) -> None:
     yard.put("a")
     with monkeypatch.context() as patch:
-        patch.setattr(shipping, "recover", lambda _: 1 / 0)
+        patch.setattr(shipping, "ship", lambda *_: 1 / 0)
         yard.shipper.tick()
     assert "could not be shipped" in caplog.text
     yard.now += LONGEST_PAUSE
