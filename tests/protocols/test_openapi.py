@@ -86,7 +86,7 @@ def test_the_rows_of_the_tests_fit_their_schemas() -> None:
             jsonschema.validate(list(row.values()), list_schema(CONTRACTS[name]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(contracts().flatmap(lambda contract: st.tuples(st.just(contract), tables(contract, max_rows=2))))
 def test_typed_rows_fit_the_schema(drawn: tuple[Contract, list[dict[str, Any]]]) -> None:
     contract, rows = drawn
