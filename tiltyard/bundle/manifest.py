@@ -5,6 +5,7 @@ these files, and the folder may hold exactly these files, each a regular one who
 """
 
 import hashlib
+import json
 import os
 import stat
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ FILES = (CONTRACT, ENCODER, GOLDEN, GRAPH)
 LARGEST_FILE = {MANIFEST: 2**20, CONTRACT: 2**26, ENCODER: 2**26, GOLDEN: 2**26, GRAPH: 2**30}
 """Bytes of each file at most; a larger one is not read."""
 
+_MOST = 2**53
 _REBUILD = "Build or download the bundle again."
 
 S = TypeVar("S", bound=Section)
@@ -43,9 +45,9 @@ class Parity(Section):
         tolerance: What was allowed.
     """
 
-    rows: Annotated[int, Field(ge=1)]
-    max_difference: Annotated[float, Field(ge=0)]
-    tolerance: Annotated[float, Field(gt=0)]
+    rows: Annotated[int, Field(ge=1, le=_MOST)]
+    max_difference: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Manifest(Section):
@@ -75,8 +77,8 @@ class Manifest(Section):
     versions: dict[str, str] = Field(default_factory=dict)
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
     parity: Parity
-    latency_ms: Annotated[float, Field(ge=0)]
-    size_bytes: Annotated[int, Field(ge=0)]
+    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    size_bytes: Annotated[int, Field(ge=0, le=_MOST)]
     created: datetime
 
     @field_validator("files")
@@ -123,7 +125,7 @@ def read_bundle(folder: Path) -> BundleFiles:
         BundleError: A file is absent, extra, a link, oversized, damaged or not what it claims to be; names it.
     """
     _refuse_other_entries(folder)
-    manifest = parse_section(Manifest, _read(folder, MANIFEST), where=str(folder / MANIFEST))
+    manifest = read_manifest(folder)
     contents = {name: _read(folder, name) for name in FILES}
     for name, content in contents.items():
         if sha256(content) != manifest.files[name]:
@@ -142,7 +144,21 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         BundleError: There is none, or it is not a manifest.
     """
-    return parse_section(Manifest, _read(folder, MANIFEST), where=str(folder / MANIFEST))
+    content, where = _read(folder, MANIFEST), str(folder / MANIFEST)
+    manifest = parse_section(Manifest, content, where=where)
+    try:
+        json.loads(content, object_pairs_hook=_refuse_twins)
+    except ValueError as error:
+        raise BundleError(f"not a valid manifest: {error}", where=where, cure=_REBUILD) from error
+    return manifest
+
+
+def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that names a key twice: who reads it decides which of the two counts."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"`{name}` is there twice")
 
 
 def parse_section(model: type[S], content: bytes, *, where: str) -> S:

@@ -208,11 +208,14 @@ class Runtime:
             The largest difference from the expected answers, relative to max(1, |expected|).
 
         Raises:
-            BundleError: It is larger than the bundle was built with; names the golden row.
+            BundleError: It is larger than the bundle was built with, and names the golden row; or there is no answer.
         """
         wanted = self.golden.answers
         matrix = self.encoder.encode(self.golden.table(self.encoder))
-        differences = self._session.differences(matrix, wanted if self.classes else wanted.ravel())
+        try:
+            differences = self._session.differences(matrix, wanted if self.classes else wanted.ravel())
+        except Exception as error:  # as above: onnxruntime's errors, and shapes that are not those promised
+            raise BundleError(f"`{GRAPH}` cannot answer the golden rows: {_first_line(error)}") from error
         worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
         if not differences[worst] <= self.manifest.parity.tolerance:
             raise BundleError(

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import tiltyard
+from tiltyard.bundle.manifest import LARGEST_FILE
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.errors import BundleError, TiltyardError
 from tiltyard.project.section import Section
@@ -21,8 +22,9 @@ from tiltyard.project.section import Section
 FORBIDDEN = ("mlflow", "pandas", "prefect", "sklearn")
 """What a replica must not need."""
 
-MEMORY_BYTES = 8 * 2**30
-"""Address space of the process."""
+MEMORY_BYTES = 3 * 2**30
+GROWTH = 8
+"""Address space of the process: for itself, and for so many times the bundle."""
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that come from the system or a person: they say nothing about the bundle."""
@@ -86,9 +88,23 @@ def verify_bundle(folder: Path, *, timeout: float = 60.0) -> Verification:
 
 def main(folder: str) -> None:
     """Verify a bundle in this process and print the verdict as one line of JSON."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    allowed = MEMORY_BYTES + GROWTH * _size(Path(folder))
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout.write(examine(Path(folder)).model_dump_json() + "\n")
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of a bundle's files, as far as they may count; what is no such file is refused later."""
+    sizes = (min(most, _length(folder / name)) for name, most in LARGEST_FILE.items())
+    return sum(sizes)
+
+
+def _length(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except OSError:
+        return 0
 
 
 def examine(folder: Path) -> Verification:

@@ -1,6 +1,6 @@
 """Parquet → columns of plain values. Imported with the first such body only: Arrow is a third of a worker's memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -40,9 +40,21 @@ def read(
             raise RequestError("a column name stands twice", cure="Name every column once.")
         table = file.read(columns=found, use_threads=False)
         columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in found}
+        rows = _agreed(int(file.metadata.num_rows), columns)
     except _DAMAGED:
         raise RequestError("the body is no Parquet file that can be read", cure="Send a whole file.") from None
-    return columns, int(file.metadata.num_rows)
+    return columns, rows
+
+
+def _agreed(rows: int, columns: Mapping[str, Sequence[object]]) -> int:
+    """Return the number of rows.
+
+    Raises:
+        ValueError: The columns have another.
+    """
+    if rows < 0 or any(len(values) != rows for values in columns.values()):
+        raise ValueError("the footer says another number of rows")
+    return rows
 
 
 def _open(body: bytes) -> Any:
