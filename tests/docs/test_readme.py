@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tiltyard.stack.marks import marked
@@ -89,6 +90,8 @@ def test_the_stack_comes_up_answers_and_goes_down(
     finally:
         assert _run(down, folder).returncode == 0
     assert marked(folder / ".tiltyard") == []
+    logged = pd.read_parquet(folder / ".tiltyard" / "store" / "predictions")
+    assert logged["request"].tolist() == [json.loads(answer.stdout)["id"]]
 
 
 def test_the_verbs_of_the_readme_are_the_makefile_s() -> None:

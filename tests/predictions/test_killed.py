@@ -105,7 +105,7 @@ def ship_all(folder: Path, store: FolderStore) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.exhaustive)])
 def test_what_killed_workers_acknowledged_is_stored_once(tmp_path: Path, rounds: int) -> None:
     folder, store = tmp_path / "log", FolderStore(tmp_path / "store")
     chance = random.Random(rounds)
