@@ -130,7 +130,7 @@ def requests(draw: st.DrawFn, contract: Contract) -> list[dict[str, Any]]:
     return sent
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(ranged().flatmap(lambda contract: st.tuples(st.just(contract), requests(contract))))
 def test_the_quick_way_and_the_careful_way_agree(drawn: tuple[Contract, list[dict[str, Any]]]) -> None:
     contract, rows = drawn

@@ -86,11 +86,12 @@ class Cell:
 
         Args:
             raws: Raw values; those of an array are numbers or text.
-            matrix: The column's part of the matrix, shape (n, its numbers); written to, not clipped.
+            matrix: The column's part of the matrix, shape (n, its numbers); written to, not clipped. Infinite numbers
+                and missing ones are left to the caller to find.
             notes: Added to, but for `outside`.
 
         Returns:
-            The typed values.
+            The typed values; NaN may stand for None.
 
         Raises:
             ValueError: One breaks the contract.
@@ -121,13 +122,10 @@ class NumberCell(Cell):
 
     def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
         """Read the cells of all rows."""
-        if self._change is None and _are(raws, _REALS, "fiu"):
+        if self._change is None and (types := _types(raws)) <= _REALS:
             array = np.asarray(raws, dtype=np.float64)
             matrix[:, 0] = array
-            if np.isfinite(array).all():
-                return _floats(array)
-            if not np.isinf(array).any():
-                return [None if value != value else value for value in array.tolist()]  # noqa: PLR0124  # NaN
+            return raws if types <= _FLOATS else array.tolist()  # type: ignore[return-value]  # floats and None
         return super().many(raws, matrix, notes)
 
     def _careful(self, raw: object, numbers: list[float], notes: Notes) -> Value:
@@ -155,10 +153,9 @@ class IntegerCell(NumberCell):
 
     def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
         """Read the cells of all rows."""
-        if self._change is None and _are(raws, _INTEGERS, "fiu"):
+        if self._change is None and _types(raws) <= _INTEGERS:
             array = np.asarray(raws, dtype=np.float64)
-            whole = np.isnan(array) | ((np.trunc(array) == array) & (np.abs(array) < _INT64))
-            if whole.all():
+            if not ((np.abs(array) >= _INT64) | (np.trunc(array) < array) | (np.trunc(array) > array)).any():
                 matrix[:, 0] = array
                 return _integers(raws, array)
         return Cell.many(self, raws, matrix, notes)
@@ -175,7 +172,7 @@ class BooleanCell(Cell):
 
     def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
         """Read the cells of all rows."""
-        if self._change is None and _are(raws, _BOOLEANS, "b"):
+        if self._change is None and _types(raws) <= _BOOLEANS:
             matrix[:, 0] = np.asarray(raws, dtype=np.float64)
             return _listed(raws)  # type: ignore[return-value]  # booleans and None
         return super().many(raws, matrix, notes)
@@ -231,9 +228,10 @@ class CategoryCell(Cell):
             return False
 
 
-_REALS: frozenset[type] = frozenset({float, int, type(None)})
-_INTEGERS: frozenset[type] = frozenset({int, type(None)})
-_BOOLEANS: frozenset[type] = frozenset({bool, type(None)})
+_FLOATS: frozenset[type] = frozenset({float, type(None)})
+_REALS: frozenset[type] = frozenset({float, int, type(None), np.floating, np.integer})
+_INTEGERS: frozenset[type] = frozenset({int, type(None), np.floating, np.integer})
+_BOOLEANS: frozenset[type] = frozenset({bool, type(None), np.bool_})
 _CELLS: dict[Kind, type[Cell]] = {
     Kind.NUMBER: NumberCell,
     Kind.INTEGER: IntegerCell,
@@ -247,11 +245,12 @@ def cell_of(column: Column, encoding: ColumnEncoding, rules: TextRules, change: 
     return _CELLS.get(column.kind, Cell)(column, encoding, rules, change)
 
 
-def _are(raws: Raw, types: frozenset[type], kinds: str) -> bool:
-    """Whether all values are of some types, or their array of some kinds of numpy's."""
+def _types(raws: Raw) -> set[type]:
+    """Return the types of the values; of an array its kind of numbers, as numpy's own type."""
     if isinstance(raws, np.ndarray):
-        return raws.dtype.kind in kinds
-    return types.issuperset(map(type, raws))
+        kinds = (kind for kind in (np.floating, np.integer, np.bool_) if np.issubdtype(raws.dtype, kind))
+        return {next(kinds, np.generic)}
+    return set(map(type, raws))
 
 
 def _listed(raws: Raw) -> Sequence[object]:
@@ -262,17 +261,11 @@ def _listed(raws: Raw) -> Sequence[object]:
     return listed
 
 
-def _floats(array: NDArray[np.float64]) -> list[Value]:
-    """Return numbers, none of them missing, as a list."""
-    values: list[Value] = array.tolist()
-    return values
-
-
-def _integers(raws: Raw, array: NDArray[np.float64]) -> list[Value]:
-    """Return integers as a list, None for missing; from the raw values, since doubles end at 2**53."""
+def _integers(raws: Raw, array: NDArray[np.float64]) -> Sequence[Value]:
+    """Return integers from the raw values, since doubles end at 2**53; NaN may be among them."""
     if not isinstance(raws, np.ndarray):
-        return list(raws)  # type: ignore[arg-type]  # integers and None
+        return raws  # type: ignore[return-value]  # integers and None
     if raws.dtype.kind != "f":
         listed: list[Value] = raws.tolist()
         return listed
-    return [None if value != value else int(value) for value in array.tolist()]  # noqa: PLR0124  # NaN
+    return [value if value != value else int(value) for value in array.tolist()]  # noqa: PLR0124  # NaN

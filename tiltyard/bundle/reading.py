@@ -111,7 +111,7 @@ class Reader:
         elif 0 < len(rows) <= most_rows:
             columns = list(zip(*map(astuple, rows), strict=True))
             first = tuple(column[0] for column in columns) if self._others else ()
-            typed = self._many(columns, len(rows))
+            typed = self._many(columns, len(rows), may_be_nan=False)
         else:
             return None
         return self._with_others(typed, first[len(self._cells) :]) if typed and self._others else typed
@@ -148,7 +148,9 @@ class Reader:
 
     def _read(self, columns: Sequence[Raw], rows: int, unexpected: tuple[str, ...]) -> Typed | None:
         """Read raw values by column; None where one breaks the contract."""
-        typed = self._one([column[0] for column in columns]) if rows == 1 else self._many(columns, rows)
+        typed = (
+            self._one([column[0] for column in columns]) if rows == 1 else self._many(columns, rows, may_be_nan=True)
+        )
         return typed._replace(unexpected=unexpected) if typed and unexpected else typed
 
     def _with_others(self, typed: Typed, raws: Sequence[object]) -> Typed:
@@ -166,8 +168,14 @@ class Reader:
             return None
         return Typed(1, np.array((numbers,), dtype=np.float32), (values,), notes.unknown, (), notes.outside)
 
-    def _many(self, columns: Sequence[Raw], rows: int) -> Typed | None:
-        """Read several rows by column; what follows the features in `columns` is not looked at."""
+    def _many(self, columns: Sequence[Raw], rows: int, *, may_be_nan: bool) -> Typed | None:
+        """Read several rows by column; what follows the features in `columns` is not looked at.
+
+        Args:
+            columns: Raw values.
+            rows: How many.
+            may_be_nan: Whether there can be NaN among them, which JSON has not.
+        """
         matrix = np.empty((rows, len(self._encoder.features)))
         notes = Notes({}, {})
         try:
@@ -177,8 +185,11 @@ class Reader:
             ]
         except (ValueError, TypeError, ArithmeticError):
             return None
-        if np.isnan(matrix[:, self._required]).any():
-            return None
+        finite = np.isfinite(matrix)
+        if not finite.all():
+            if np.isinf(matrix).any() or not finite[:, self._required].all():
+                return None
+            values = [_with_none(column) for column in values] if may_be_nan else values
         outside = self._outside(matrix)
         return Typed(rows, self._encoder.single(matrix), list(zip(*values, strict=True)), notes.unknown, (), outside)
 
@@ -219,6 +230,11 @@ class Reader:
         low = [-np.inf if column.minimum is None else column.minimum for column, _ in ranged]
         high = [np.inf if column.maximum is None else column.maximum for column, _ in ranged]
         return [column.name for column, _ in ranged], [place for _, place in ranged], np.array(low), np.array(high)
+
+
+def _with_none(values: Sequence[Value]) -> Sequence[Value]:
+    """Return values with None for NaN."""
+    return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
 
 
 def _decoder_of(contract: Contract) -> msgspec.json.Decoder[Any] | None:
