@@ -22,6 +22,7 @@ class Bench:
 
     def __init__(self, registered: Registered, gates: GatesSection | None = None, *, replica: str = "") -> None:
         home = registered.workplace.home / replica
+        self.registered = registered
         self.now = datetime(2026, 11, 20, 18, tzinfo=UTC)
         self.settings = SidecarSettings(
             gates={MODEL: gates or GatesSection()},

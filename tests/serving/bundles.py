@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -34,6 +35,10 @@ CONTRACT_OF_DEMAND = Contract(
     ),
 )
 ROW = {"age": 41, "plan": "basic", "region": None, "visits": 3, "seen": "2026-11-20T10:00:00Z"}
+
+
+Manner = Literal["sloping", "broken"]
+SLOPE = 1000.0
 
 
 def _tensor(name: str, values: Sequence[float], kind: type = np.float64) -> onnx.TensorProto:
@@ -90,6 +95,30 @@ def write_weighing_bundle(folder: Path, contract: Contract) -> str:
     answer = [1 / width] * width if contract.classes else [0.0]
     graph = weighing_graph(len(Encoder.of(contract).features), width, contract.task)
     return write_bundle(folder, contract, answer, graph=graph)
+
+
+def telling_graph(number: int, manner: Manner) -> bytes:
+    """A graph of a regression on one feature whose answers tell its number, the remainder of a division by `SLOPE`.
+
+    A row without the feature is answered with the number itself; any other one with `SLOPE` times the feature more, or,
+    by a broken graph, with NaN.
+    """
+    nodes = [
+        helper.make_node("Cast", ["rows"], ["doubles"], to=TensorProto.DOUBLE),
+        helper.make_node("Reshape", ["doubles", "flat"], ["x"]),
+        helper.make_node("IsNaN", ["x"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "x"], ["known"]),
+        helper.make_node("Mul", ["known", "slope"], ["part"]),
+        helper.make_node("Add", ["part", "answer"], ["sum"]),
+        helper.make_node("Where", ["missing", "answer", "nan" if manner == "broken" else "sum"], ["values"]),
+    ]
+    constants = [_tensor("flat", [-1], np.int64), _tensor("zero", [0.0]), _tensor("slope", [SLOPE])]
+    constants += [_tensor("answer", [float(number)]), _tensor("nan", [np.nan])]
+    source = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 1])
+    output = helper.make_tensor_value_info("values", TensorProto.DOUBLE, ["n"])
+    graph = helper.make_graph(nodes, manner, [source], [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def write_bundle(

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from tests.serving.bundles import CONTRACT_OF_DEMAND, write_bundle
+from tests.serving.bundles import CONTRACT_OF_DEMAND, Manner, telling_graph, write_bundle
 from tiltyard.data.contract import Contract
 from tiltyard.project.environment import Environment, Workplace
+from tiltyard.project.rollout import RolloutSection
+from tiltyard.registry import rollouts
 from tiltyard.registry.client import connect
 from tiltyard.registry.ledger import Ledger
+from tiltyard.registry.promotion import rollback
 from tiltyard.registry.records import BUNDLE_DIGEST, Scalar
+from tiltyard.registry.rollout import Rollout, latest
 from tiltyard.storage.folder import FolderStore
 
 MODEL = "demand"
@@ -46,14 +50,16 @@ class Registered:
         digest: str = "",
         bundle: bool = True,
         contract: Contract = CONTRACT_OF_DEMAND,
+        manner: Manner | None = None,
     ) -> int:
         """Register a version: whole, with wrong golden rows, with a damaged graph, another digest, or no bundle."""
         number = sum(1 for _ in self._folder.glob("*")) + 1
         folder = self._folder / str(number)
-        found = write_bundle(folder / "bundle", contract, [float(number)], expected=expected)
-        graph = folder / "bundle" / "model.onnx"
+        graph = None if manner is None else telling_graph(number, manner)
+        found = write_bundle(folder / "bundle", contract, [float(number)], expected=expected, graph=graph)
+        file = folder / "bundle" / "model.onnx"
         if damage:
-            graph.write_bytes(graph.read_bytes()[:-1])
+            file.write_bytes(file.read_bytes()[:-1])
         tags = {BUNDLE_DIGEST: digest or found} if bundle else {}
         if not bundle:
             shutil.rmtree(folder / "bundle")
@@ -65,9 +71,36 @@ class Registered:
         """Move the alias by hand, as the MLflow UI does."""
         self.client.set_registered_model_alias(self.name, "champion", str(version))
 
+    @property
+    def ledger(self) -> Ledger:
+        """The model's ledger."""
+        return Ledger(FolderStore(Path(self.workplace.store)), self.name)
+
+    def roll_out(self, version: int, settings: RolloutSection) -> Rollout:
+        """Start a rollout as a training run does."""
+        return rollouts.start(
+            self.ledger,
+            connect(self.workplace),
+            version,
+            settings=settings,
+            actor="ada",
+            reason="it won",
+            expected_champion=self.ledger.champion(),
+        )
+
+    def latest(self) -> Rollout:
+        """Return the latest rollout by the ledger."""
+        found = latest(self.ledger.entries())
+        assert found is not None
+        return found
+
+    def roll_back(self) -> int:
+        """Return to the champion before, as `tiltyard rollback` does."""
+        return rollback(self.ledger, connect(self.workplace), actor="ada", reason="a bad day").ref.version
+
     def judge(self, version: int, verdict: str = "promote", *, champion: int | None = None) -> int:
         """Write into the ledger what a training run does that compared it with a champion, and return the version."""
-        ledger = Ledger(FolderStore(Path(self.workplace.store)), self.name)
+        ledger = self.ledger
         ledger.append(
             "registered", actor="ada", version=version, evidence={"bundle": self.tags(version)[BUNDLE_DIGEST]}
         )

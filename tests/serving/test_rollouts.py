@@ -14,10 +14,9 @@ from tests.serving.registries import MODEL, Registered
 from tiltyard.errors import RegistryError, StorageError
 from tiltyard.evaluation.evidence import PairedCounts
 from tiltyard.project.rollout import RolloutSection
-from tiltyard.registry import rollouts
 from tiltyard.registry.ledger import Ledger
 from tiltyard.registry.refusals import SERVING_REFUSED
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout
 from tiltyard.serving import checking
 from tiltyard.serving.answers import About
 from tiltyard.serving.champions import Champions
@@ -42,30 +41,15 @@ def bench(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def start(bench: Bench, settings: RolloutSection = CANARY, version: int = 2) -> Rollout:
-    """Start a rollout as a training run does."""
+    """Start a rollout, when the sidecar looks at the ledger again."""
     bench.now += IDLE
-    return rollouts.start(
-        bench.ledger,
-        bench.champions.registry,
-        version,
-        settings=settings,
-        actor="ada",
-        reason="it won",
-        expected_champion=bench.ledger.champion(),
-    )
+    return bench.registered.roll_out(version, settings)
 
 
 def look(bench: Bench) -> Plan:
     """Look a second later."""
     bench.now += timedelta(seconds=1)
     return bench.look()
-
-
-def latest(bench: Bench) -> Rollout:
-    """Return the latest rollout by the ledger."""
-    found = rollouts.latest(bench.ledger.entries())
-    assert found is not None
-    return found
 
 
 class Traffic:
@@ -106,7 +90,7 @@ def counting() -> Iterator[Counting]:
 
 def compared(bench: Bench, *, rows: int = 2_000, apart: float = 0.0, non_finite: int = 0) -> None:
     """Write what the shadow found in the present step."""
-    rollout = latest(bench)
+    rollout = bench.registered.latest()
     paired = PairedCounts(
         count=rows,
         total=apart * rows,
@@ -139,7 +123,7 @@ def test_a_canary_that_is_as_good_walks_to_the_end(counting: Counting, bench: Be
     look(bench)
     traffic = counting(bench)
     for _ in range(60):
-        if latest(bench).outcome == "promoted":
+        if bench.registered.latest().outcome == "promoted":
             break
         traffic.answered(champion=900, candidate=300)
         compared(bench)
@@ -148,7 +132,7 @@ def test_a_canary_that_is_as_good_walks_to_the_end(counting: Counting, bench: Be
     assert (registered.alias(), plan.models[MODEL].version, plan.previous[MODEL].version) == (2, 2, 1)
     assert (plan.candidates, plan.stopped) == ({}, {})
     assert bench.kinds[-4:] == ["rollout_step", "rollout_ended", "promoting", "promoted"]
-    assert latest(bench).outcome == "promoted"
+    assert bench.registered.latest().outcome == "promoted"
 
 
 def test_a_candidate_that_fails_leaves_at_once_and_the_reason_is_written_down(
@@ -161,8 +145,8 @@ def test_a_candidate_that_fails_leaves_at_once_and_the_reason_is_written_down(
     traffic.failed(5)
     plan = look(bench)
     assert (plan.candidates, plan.models[MODEL].version) == ({}, 1)
-    assert latest(bench).outcome == "returned"
-    assert "5 requests in a row" in latest(bench).said
+    assert bench.registered.latest().outcome == "returned"
+    assert "5 requests in a row" in bench.registered.latest().said
     assert "5 requests in a row" in registered.tags(2)[SERVING_REFUSED]
     assert registered.alias() == 1
     assert look(bench).stopped == {}
@@ -187,9 +171,9 @@ def test_a_hard_stop_acts_while_registry_or_store_are_away_and_is_written_down_l
         assert plan.stopped[MODEL].version == 2
         bench.restart()
         assert look(bench).candidates == {}
-    assert latest(bench).is_standing
+    assert bench.registered.latest().is_standing
     look(bench)
-    assert latest(bench).outcome == "returned"
+    assert bench.registered.latest().outcome == "returned"
     assert look(bench).stopped == {}
 
 
@@ -198,18 +182,18 @@ def test_a_candidate_that_answers_nan_leaves_at_once(bench: Bench) -> None:
     assert look(bench).candidates[MODEL].share == 0.0
     compared(bench, non_finite=1)
     assert look(bench).candidates == {}
-    assert "not finite" in latest(bench).said
+    assert "not finite" in bench.registered.latest().said
 
 
 def test_no_traffic_is_never_a_pass(bench: Bench, registered: Registered) -> None:
     start(bench)
     for _ in range(5):
         look(bench)
-    assert (latest(bench).outcome, latest(bench).step) == (None, 0)
-    bench.now = latest(bench).since + timedelta(hours=CANARY.hours)
+    assert (bench.registered.latest().outcome, bench.registered.latest().step) == (None, 0)
+    bench.now = bench.registered.latest().since + timedelta(hours=CANARY.hours)
     look(bench)
-    assert (latest(bench).outcome, registered.alias()) == ("returned", 1)
-    assert "no requests" in latest(bench).said
+    assert (bench.registered.latest().outcome, registered.alias()) == ("returned", 1)
+    assert "no requests" in bench.registered.latest().said
 
 
 def test_a_shadow_is_compared_and_promoted_without_ever_answering(bench: Bench, registered: Registered) -> None:
@@ -227,7 +211,7 @@ def test_a_shadow_that_answers_otherwise_is_returned(bench: Bench) -> None:
     look(bench)
     compared(bench, rows=5_000, apart=3.0)
     assert look(bench).candidates == {}
-    assert latest(bench).outcome == "returned"
+    assert bench.registered.latest().outcome == "returned"
 
 
 def test_blue_green_waits_until_every_worker_has_loaded_it(bench: Bench) -> None:
@@ -258,7 +242,7 @@ def test_a_candidate_that_a_worker_cannot_load_is_returned(bench: Bench) -> None
     look(bench)
     report(bench, Report(failed={MODEL: "out of memory"}))
     assert look(bench).candidates == {}
-    assert "out of memory" in latest(bench).said
+    assert "out of memory" in bench.registered.latest().said
 
 
 BAD: dict[str, Callable[[Registered], int]] = {
@@ -276,7 +260,7 @@ def test_a_candidate_that_does_not_pass_is_returned_and_never_answers(
     start(bench, version=version)
     plan = look(bench)
     assert (plan.candidates, plan.models[MODEL].version) == ({}, 1)
-    assert latest(bench).outcome == "returned"
+    assert bench.registered.latest().outcome == "returned"
     assert registered.alias() == 1
     assert look(bench).stopped == {}
 
@@ -287,7 +271,7 @@ def test_a_move_by_hand_ends_the_rollout(bench: Bench, registered: Registered) -
     registered.promote(registered.add())
     plan = look(bench)
     assert (plan.candidates, plan.models[MODEL].version) == ({}, 3)
-    assert latest(bench).outcome == "overtaken"
+    assert bench.registered.latest().outcome == "overtaken"
 
 
 def test_what_was_seen_outlives_sidecar_and_workers(counting: Counting, bench: Bench) -> None:
@@ -330,15 +314,15 @@ def test_replicas_add_up_what_they_have_seen_and_decide_once(
         counting(each).answered(champion=30, candidate=30)
         compared_at(each, bench)
     look(bench)
-    assert latest(bench).step == 0
+    assert bench.registered.latest().step == 0
     look(other)
-    assert (latest(bench).step, bench.kinds.count("rollout_step")) == (1, 1)
+    assert (bench.registered.latest().step, bench.kinds.count("rollout_step")) == (1, 1)
     other.now += IDLE
     assert look(bench).candidates[MODEL].share == look(other).candidates[MODEL].share == 0.5
     evidence = next(entry.evidence for entry in bench.ledger.entries() if entry.kind == "rollout_step")
     assert evidence["requests"] == 60
     published = Path(registered.workplace.store).glob("rollouts/**/*.json")
-    assert {json.loads(file.read_bytes())["rollout"] for file in published} == {latest(bench).sequence}
+    assert {json.loads(file.read_bytes())["rollout"] for file in published} == {bench.registered.latest().sequence}
 
 
 def compared_at(bench: Bench, told: Bench) -> None:

@@ -21,7 +21,7 @@ from tiltyard.evaluation.rollout import Decision, baseline_after, decide, figure
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry import rollouts
 from tiltyard.registry.records import ModelRef
-from tiltyard.registry.rollouts import Rollout
+from tiltyard.registry.rollout import Rollout, latest
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.plan import CandidatePlan, Plan, SlotPlan, Stop
 from tiltyard.serving.preparing import Prepared, Preparer
@@ -195,7 +195,7 @@ class Rollouts:
         if not watched and name not in self._standing and now < self._due.get(name, now):
             return None
         ledger = self._champions.ledger(name)
-        found = rollouts.latest(ledger.entries())
+        found = latest(ledger.entries())
         open_end = found is not None and (found.outcome == "promoting" or not (found.is_standing or found.noted))
         if found is not None and (open_end or (found.is_standing and now >= self._tidied.get(name, now))):
             found = rollouts.tidy(ledger, self._champions.registry, gates)
