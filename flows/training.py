@@ -23,7 +23,6 @@ from tiltyard.steps.pages import outcome_in_words
 from tiltyard.steps.place import Place
 from tiltyard.steps.promoting import Documented, outcome_of
 from tiltyard.steps.registering import Registered
-from tiltyard.steps.rolling_out import outcome_with, refreshed
 from tiltyard.steps.run import (
     Mode,
     TrainingOutcome,
@@ -34,6 +33,7 @@ from tiltyard.steps.run import (
     identify,
     one_at_a_time,
 )
+from tiltyard.steps.taking_over import outcome_with, refreshed
 
 
 def _title() -> str:

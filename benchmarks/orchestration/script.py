@@ -6,7 +6,7 @@ python benchmarks/orchestration/script.py PROJECT
 import sys
 from pathlib import Path
 
-from tiltyard.steps import bundling, champion, data, judging, promoting, registering, rolling_out, training
+from tiltyard.steps import bundling, champion, data, judging, promoting, registering, taking_over, training
 from tiltyard.steps.run import assign, identify
 
 
@@ -28,7 +28,7 @@ def train(project: Path) -> None:
     )
     promoting.document(run, fitted=fitted, parts=parts, registered=registered, evaluation=evaluation, verdict=verdict)
     if verdict.outcome == "promote":
-        rolling_out.crown(run, registered, evaluation, verdict)
+        taking_over.crown(run, registered, evaluation, verdict)
 
 
 if __name__ == "__main__":

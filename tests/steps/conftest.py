@@ -11,7 +11,7 @@ import yaml
 
 from tiltyard.data.contract import Column, Contract, Kind, Role, dump_contract
 from tiltyard.project.metrics import Task
-from tiltyard.steps import bundling, champion, data, judging, promoting, registering, rolling_out, training
+from tiltyard.steps import bundling, champion, data, judging, promoting, registering, taking_over, training
 from tiltyard.steps.registering import Registered
 from tiltyard.steps.run import TrainingRun, assign, identify
 
@@ -87,7 +87,7 @@ def train(file: Path) -> Trained:
     )
     verdict = judging.gate(run, evaluation, verification, bundle.manifest.size_bytes)
     promoting.document(run, fitted=fitted, parts=parts, registered=registered, evaluation=evaluation, verdict=verdict)
-    rolling_out.crown(run, registered, evaluation, verdict)
+    taking_over.crown(run, registered, evaluation, verdict)
     return Trained(run, registered)
 
 

@@ -16,8 +16,9 @@ from tiltyard.steps.judging import Evaluation
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.promoting import champion_number
 from tiltyard.steps.registering import Registered
-from tiltyard.steps.rolling_out import TakeOver, caused, outcome_with, take_over
+from tiltyard.steps.rolling_out import caused
 from tiltyard.steps.run import TrainingOutcome, TrainingRun, keep_outcome
+from tiltyard.steps.taking_over import TakeOver, outcome_with, take_over
 
 
 class Answer(Section):
@@ -209,7 +210,7 @@ def _taken_over(place: Place, approval: Approval) -> TakeOver:
     """Return what an approval has led to: its rollout, or a sentence where another one was in the way."""
     if approval.decision is None or approval.decision.kind != "approved":
         return TakeOver()
-    return caused(place, approval.version, _cause(approval.decision.sequence)) or TakeOver()
+    return TakeOver(rollout=caused(place, approval.version, _cause(approval.decision.sequence)))
 
 
 def _key(place: Place, version: int) -> str:
