@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
@@ -130,7 +131,10 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("policy", ["refuse", "answer"])
-def test_on_a_full_disk_nothing_is_torn(tmp_path: Path, full_disk: list[int], policy: str) -> None:
+def test_on_a_full_disk_nothing_is_torn(
+    tmp_path: Path, full_disk: list[int], policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     log = PredictionLog(tmp_path, LogSettings.model_validate({"when_full": policy}))
     full_disk[0] = len(SCHEMA + line("a")) + 5
     log.append(line("a"), KEY, SCHEMA)
@@ -149,6 +153,8 @@ def test_on_a_full_disk_nothing_is_torn(tmp_path: Path, full_disk: list[int], po
     assert sealed(tmp_path) == SCHEMA + line("a") + line("c")
     assert log.counts.written == 2
     assert log.counts.unlogged == (3 if policy == "refuse" else 6)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert str(tmp_path) in caplog.text
 
 
 def test_a_segment_whose_torn_line_cannot_be_taken_back_is_left(
@@ -220,8 +226,10 @@ def test_those_who_wait_for_the_disk_share_a_flush(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("policy", ["refuse", "answer"])
 def test_a_disk_that_refuses_the_flush_acknowledges_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, policy: str
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -239,6 +247,7 @@ def test_a_disk_that_refuses_the_flush_acknowledges_nothing(
             asyncio.run(answer("a"))
     assert log.counts.unlogged == 1
     asyncio.run(answer("b"))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     log.close()
     assert sealed(tmp_path).endswith(SCHEMA + line("b"))
 

@@ -1,6 +1,7 @@
 """The prediction log of one process: a line is in the system's hands, or on the disk, before its answer leaves."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,8 @@ RETRY_SECONDS = 2
 """When a client may ask again after an answer that could not be logged."""
 
 _ROTATE_AGAIN_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class UnloggedError(ServingError):
@@ -157,8 +160,14 @@ class PredictionLog:
         self._retired: list[Segment] = []
         self._rotate_after = 0.0
         self._written = self._bytes = self._unlogged = 0
+        self._trouble = ""
         self._thread: ThreadPoolExecutor | None = None
         self._flushing: asyncio.Future[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether `synced` has anything to wait for."""
+        return self._to_disk
 
     @property
     def counts(self) -> Counts:
@@ -200,6 +209,8 @@ class PredictionLog:
                 self._abandon_torn()
                 self._unable(error.strerror or "error", required=required)
                 return None
+            if self._trouble and not self._to_disk:
+                self._recovered()
             segment.known.add(key)
             self._written += 1
             self._bytes += len(content)
@@ -223,6 +234,8 @@ class PredictionLog:
         if segment.synced < end:
             with self._lock:
                 self._unable("it cannot be flushed", required=required)
+        elif self._trouble:
+            self._recovered()
 
     def tick(self) -> None:
         """Seal what has come of age; to be called every now and then, for it costs nothing when nothing is due."""
@@ -296,13 +309,21 @@ class PredictionLog:
             self._retire()
 
     def _unable(self, reason: str, *, required: bool) -> None:
-        """Count what is not logged, and refuse it where that is asked for."""
+        """Count what is not logged, say why when it is new, and refuse it where that is asked for."""
         self._unlogged += 1
+        if self._trouble != reason:
+            self._trouble = reason
+            _log.error("the prediction log in %s cannot be written (%s)", self._folder, reason)
         if required or self._settings.when_full == "refuse":
             raise UnloggedError(
                 f"the prediction log cannot be written ({reason})",
                 cure="Ask again soon; whoever keeps the server frees the disk, or sets TILTYARD_LOG_WHEN_FULL=answer.",
             )
+
+    def _recovered(self) -> None:
+        """Say that a trouble is over."""
+        self._trouble = ""
+        _log.info("the prediction log in %s is written again", self._folder)
 
     def _flush_soon(self) -> asyncio.Future[None]:
         """Return the flush that is under way, or begin one."""
