@@ -1,6 +1,8 @@
 """A linear model's folded form answers as its graph does, and a row alone as among others, to the last bit."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tiltyard.bundle.graph import build_graph
 from tiltyard.bundle.manifest import GRAPH
 from tiltyard.bundle.runtime import GraphSession, Runtime
 from tiltyard.bundle.transforms import DenseView, FilledView, ScaledTarget
+from tiltyard.bundle.wire import note_of
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
 
@@ -85,6 +88,29 @@ def test_anything_else_is_answered_by_its_graph(task: Task, make: Make) -> None:
     model = fitted(task, make())
     assert fold(model) is None
     assert not build_graph(model).metadata_props
+
+
+def test_a_worker_answers_a_linear_model_without_its_graph(built: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from tiltyard.bundle.runtime import Runtime\n"
+        "runtime = Runtime.load(Path(sys.argv[1]), lean=True); runtime.replay()\n"
+        "table = runtime.golden.table(runtime.encoder)\n"
+        "print(runtime.predict(table).array.tobytes().hex(), 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(built)], capture_output=True, text=True, check=True)
+    whole = Runtime.load(built)
+    answers = whole.predict(whole.golden.table(whole.encoder)).array.tobytes().hex()
+    assert done.stdout.split() == [answers, "False"]
+
+
+def test_notes_are_read_as_the_onnx_library_reads_them() -> None:
+    graph = build_graph(fitted(Task.BINARY, dense(LogisticRegression(max_iter=300))))
+    onnx.helper.set_model_props(graph, {"other": "x", NOTE: "größer", "": "y"})
+    content = graph.SerializeToString()
+    assert [note_of(content, item.key) for item in graph.metadata_props] == [
+        item.value.encode() for item in graph.metadata_props
+    ]
+    assert note_of(content, "absent") is None
 
 
 finite = st.floats(-1e6, 1e6)

@@ -1,12 +1,13 @@
 """The runtime: a verified bundle that answers. onnxruntime and numpy only; no code comes from the model."""
 
+import importlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from tiltyard.bundle.encoder import Encoder
@@ -14,14 +15,12 @@ from tiltyard.bundle.folded import NOTE, Folded, Scorer
 from tiltyard.bundle.golden import Golden
 from tiltyard.bundle.manifest import CONTRACT, ENCODER, GOLDEN, GRAPH, BundleFiles, parse_section, read_bundle
 from tiltyard.bundle.model import Columns, Predictions
-from tiltyard.bundle.wire import refuse_external_data
+from tiltyard.bundle.wire import note_of, refuse_external_data
 from tiltyard.data.contract import Contract, Level
 from tiltyard.data.protection import changes_of
 from tiltyard.data.rows import TypedRows, rows_to_columns
 from tiltyard.errors import BundleError
 from tiltyard.project.metrics import Task
-
-onnxruntime.disable_telemetry_events()  # nothing here calls out
 
 INPUT = "rows"
 PROBABILITIES = "probabilities"
@@ -40,21 +39,21 @@ class GraphSession:
         features: Columns of the matrix.
         task: Decides what the output is.
         classes: Number of probability columns; ignored for regression.
+        lean: Leave the graph alone where its folded form answers.
 
     Raises:
         BundleError: The graph cannot be loaded, is not self-contained, or has another input or output.
     """
 
-    def __init__(self, graph: bytes, *, features: int, task: Task, classes: int) -> None:
+    def __init__(self, graph: bytes, *, features: int, task: Task, classes: int, lean: bool = False) -> None:
         refuse_external_data(graph)
         self._classes = classes if task.is_classification else None
         self._outputs = [PROBABILITIES if task.is_classification else VALUES]
-        try:
-            self._session = onnxruntime.InferenceSession(graph, _options(), providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no base class but Exception
-            raise BundleError(f"onnxruntime refuses `{GRAPH}`: {_first_line(error)}") from error
-        self._check_signature(features)
-        self._folded = self._read_folded(features, task)
+        self._folded = self._read_folded(graph, features, task)
+        self._session: Any = None
+        if self._folded is None or not lean:
+            self._session = _open(graph)
+            self._check_signature(features)
 
     def predict(self, matrix: NDArray[np.float32]) -> Predictions:
         """Answer for an encoded table, float32, shape (n, features), by the folded form where there is one."""
@@ -79,16 +78,17 @@ class GraphSession:
 
     def differences(self, matrix: NDArray[np.float32], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return for each row how far the graph, or its folded form, is off (see `row_differences`)."""
-        ways = [self.by_graph(matrix)] if self._folded is None else [self.by_graph(matrix), self.predict(matrix)]
-        worst: NDArray[np.float64] = np.max([row_differences(answer.array, wanted) for answer in ways], axis=0)
+        both = self._folded is not None and self._session is not None
+        ways = [self.predict, self.by_graph] if both else [self.predict]
+        worst: NDArray[np.float64] = np.max([row_differences(way(matrix).array, wanted) for way in ways], axis=0)
         return worst
 
-    def _read_folded(self, features: int, task: Task) -> Scorer | None:
+    def _read_folded(self, graph: bytes, features: int, task: Task) -> Scorer | None:
         """Return the folded form that the graph carries."""
-        note = self._session.get_modelmeta().custom_metadata_map.get(NOTE)
+        note = note_of(graph, NOTE)
         if note is None:
             return None
-        folded = parse_section(Folded, note.encode(), where=GRAPH)
+        folded = parse_section(Folded, note, where=GRAPH)
         answer = "probability" if task.is_classification else "value"
         if len(folded.terms) != features or folded.answer != answer or self._classes not in {None, 2}:
             raise BundleError(f"`{GRAPH}` carries the folded form of another model", cure="Build the bundle again.")
@@ -122,7 +122,7 @@ class Runtime:
         ['no']
     """
 
-    def __init__(self, files: BundleFiles, key: str | None = None) -> None:
+    def __init__(self, files: BundleFiles, key: str | None = None, *, lean: bool = False) -> None:
         self._key = key
         self.manifest = files.manifest
         self.contract = parse_section(Contract, files.contents[CONTRACT], where=CONTRACT)
@@ -136,20 +136,22 @@ class Runtime:
             features=len(self.encoder.features),
             task=self.manifest.task,
             classes=len(self.classes),
+            lean=lean,
         )
 
     @classmethod
-    def load(cls, folder: Path, *, key: str | None = None) -> "Runtime":
+    def load(cls, folder: Path, *, key: str | None = None, lean: bool = False) -> "Runtime":
         """Load a bundle.
 
         Args:
             folder: The bundle; every file is verified before it is used.
             key: Key of the keyed hashes; needed for `predict_rows` of a model with a hashed column.
+            lean: Leave the graph alone where its folded form answers; both are proved when a bundle is verified.
 
         Raises:
             BundleError: The bundle is damaged or not what it claims to be; names the file.
         """
-        return cls(read_bundle(folder), key)
+        return cls(read_bundle(folder), key, lean=lean)
 
     def check_key(self) -> None:
         """Refuse to answer raw rows without the key that their protected columns need.
@@ -275,13 +277,29 @@ def row_differences(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
     return np.asarray(differences.reshape(len(got), -1).max(axis=1))
 
 
-def _options() -> Any:
-    options = onnxruntime.SessionOptions()
+@cache
+def _onnxruntime() -> Any:
+    """Return the library, which a worker with linear models alone never needs: 25 MB of its memory."""
+    library = importlib.import_module("onnxruntime")
+    library.disable_telemetry_events()  # nothing here calls out
+    return library
+
+
+def _open(graph: bytes) -> Any:
+    """Return a session of a graph.
+
+    Raises:
+        BundleError: It cannot be loaded.
+    """
+    library = _onnxruntime()
+    options = library.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # never ORT's own: its content is not checked
-    return options
+    try:
+        return library.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class but Exception
+        raise BundleError(f"onnxruntime refuses `{GRAPH}`: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -32,6 +32,9 @@ EXTERNAL_DATA = 13
 DATA_LOCATION = 14
 """Fields of TensorProto that say that its content is elsewhere."""
 
+METADATA = 14
+"""Field of ModelProto with its notes: messages of a key (1) and a value (2)."""
+
 _DEEPEST = 32
 _LARGEST_KEY = 2**32 - 1
 """Of a longer one protobuf's own parsers keep these bits alone, and so may see another field than its number says."""
@@ -55,6 +58,21 @@ def refuse_external_data(graph: bytes) -> None:
         raise BundleError(f"`model.onnx` is not an ONNX model ({error})") from error
     if outside:
         raise BundleError("`model.onnx` refers to data in another file", cure="Only self-contained graphs are loaded.")
+
+
+def note_of(graph: bytes, key: str) -> bytes | None:
+    """Return what the metadata of a graph holds under a key; None when there is no such key.
+
+    Args:
+        graph: Content of an ONNX file that `refuse_external_data` has let pass.
+        key: Of the entry.
+    """
+    for field, start, end in _fields(graph, 0, len(graph)):
+        if field == METADATA:
+            entry = {number: graph[first:last] for number, first, last in _fields(graph, start, end)}
+            if entry.get(1) == key.encode():
+                return entry.get(2, b"")
+    return None
 
 
 def _points_outside(data: bytes, message: str, start: int, end: int, *, depth: int) -> bool:

@@ -219,7 +219,7 @@ def load_slot(name: str, plan: SlotPlan, key: str | None = None) -> Slot:
         BundleError: The bundle is damaged, is not the planned one, or answers its golden rows differently here.
         ProjectError: The model needs the key of the keyed hashes, and it is missing or wrong here.
     """
-    runtime = Runtime.load(Path(plan.bundle), key=key)
+    runtime = Runtime.load(Path(plan.bundle), key=key, lean=True)
     manifest = runtime.manifest
     if manifest.digest != plan.digest:
         raise BundleError(
