@@ -58,6 +58,7 @@ docs: $(READY) ## write the generated pages of docs/ again
 
 bench: $(READY) ## run the benchmarks; those on real tables when DATA names their folder; quiet machine wanted
 	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.rollout
 	$(BIN)/python benchmarks/tracking/logging_cost.py
 	$(BIN)/python benchmarks/serving/request_cost.py
 	$(BIN)/python -m benchmarks.orchestration

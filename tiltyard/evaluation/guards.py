@@ -17,6 +17,9 @@ GUARDS = 3
 SLOW = 0.05
 """Share of the champion's requests that count as slow: those above its 95th percentile."""
 
+_TELLING = 0.25
+"""A bound that more of the champion's requests are above tells little of its slow ones."""
+
 
 class Check(Section):
     """What a guard says.
@@ -90,7 +93,7 @@ def _latency(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts |
         if settings.strategy == "blue_green":
             return Check(guard="latency", standing="skipped", sentence="the champion's latency is not known")
         return Check(guard="latency", standing="open", sentence="the champion's latency is not known yet")
-    bound = other.bucket_of(1 - SLOW)
+    bound = slow_bucket(other)
     slow, usual = arm.slower_than(bound), other.slower_than(bound)
     share = usual / other.timed
     limit = share + SLOW * (settings.slow_ratio - 1)
@@ -104,6 +107,17 @@ def _latency(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts |
         f"{_of(slow, arm.timed)} took longer than {_duration(LATENCY_BOUNDS[bound])}, and of the champion's {share:.1%}"
     )
     return _check("latency", p_value, level, told, within=most <= limit, most=f"at most {most:.2%}, of {limit:.2%}")
+
+
+def slow_bucket(champion: ArmCounts) -> int:
+    """Return the bucket whose bound is nearest to the champion's 95th percentile, by the share of requests above it.
+
+    Args:
+        champion: What the champion answered; some of it timed.
+    """
+    shares = {bucket: champion.slower_than(bucket) / champion.timed for bucket in range(len(LATENCY_BOUNDS))}
+    telling = {bucket: abs(math.log(share / SLOW)) for bucket, share in shares.items() if 0 < share <= _TELLING}
+    return min(telling, key=telling.__getitem__) if telling else champion.bucket_of(1 - SLOW)
 
 
 def _predictions(settings: RolloutSection, paired: PairedCounts, level: float) -> Check:
