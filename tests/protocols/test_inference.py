@@ -254,6 +254,7 @@ BAD: list[tuple[str, Any, int, str]] = [
     ("demand", {"inputs": [1]}, 400, "inputs[0]"),
     ("demand", {"inputs": [{"name": "price"}]}, 400, "inputs[0]"),
     ("demand", {"inputs": [ONE], "id": 1}, 400, "$.id"),
+    ("demand", {"inputs": [ONE], "id": "x" * 1001}, 400, "$.id"),
     ("demand", {"inputs": [ONE], "parameters": []}, 400, "parameters"),
     ("demand", {"inputs": [{**ONE, "name": "prize"}]}, 400, "Did you mean `price`?"),
     ("demand", {"inputs": [{**ONE, "name": SECRET * 90}]}, 400, "there is no input"),
@@ -522,10 +523,10 @@ def test_other_methods_are_refused(weighing: Served) -> None:
 
 
 def test_a_long_answer_is_compressed_for_a_client_that_asks(weighing: Served) -> None:
-    tensor = {"name": "price", "shape": [100], "datatype": "FP64", "data": [n / 7 for n in range(100)]}
-    rows = json.dumps({"inputs": [tensor], "id": "x" * 5000}).encode()
-    plain = send(weighing, INFER.format("demand"), rows)
-    packed = send(weighing, INFER.format("demand"), rows, accept_encoding="gzip")
+    rows = json.dumps({"inputs": columns_of(CONTRACTS["flowers"], FLOWERS * 33)}).encode()
+    plain = send(weighing, INFER.format("flowers"), rows)
+    packed = send(weighing, INFER.format("flowers"), rows, accept_encoding="gzip")
+    assert dict(packed.headers)[b"content-encoding"] == b"gzip"
     assert gzip.decompress(packed.body) == plain.body
 
 

@@ -18,7 +18,7 @@ With the header `Inference-Header-Content-Length` the body is that much JSON and
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -33,6 +33,7 @@ from tiltyard.serving.scoring import Scored, score
 from tiltyard.serving.slots import Served, Slot
 
 PLATFORM = "tiltyard_bundle"
+LONGEST_ID = 1000
 JSON_LENGTH = b"inference-header-content-length"
 
 _ROUTES = "GET /v2, /v2/health/live, /v2/health/ready, /v2/models/{name}, POST /v2/models/{name}/infer"
@@ -59,13 +60,13 @@ class InferRequest(msgspec.Struct):
 
     Attributes:
         inputs: Tensors to answer.
-        id: Given back with the answer.
+        id: Given back with the answer, so it has a limit.
         outputs: What to answer with; nothing for all.
         parameters: `binary_data_output` for bytes.
     """
 
     inputs: list[InputTensor]
-    id: str | None = None
+    id: Annotated[str, msgspec.Meta(max_length=LONGEST_ID)] | None = None
     outputs: list[RequestedOutput] | None = None
     parameters: Parameters = None
 
