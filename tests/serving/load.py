@@ -87,7 +87,15 @@ async def _client(port: int, model: str, going: Callable[[], bool], tally: Tally
     connection.close()
 
 
-async def load(port: int, model: str, going: Callable[[], bool], *, clients: int, pause: float = 0.0) -> Tally:
+async def load(  # what is asked, how long, by how many, and where it is counted
+    port: int,
+    model: str,
+    going: Callable[[], bool],
+    *,
+    clients: int,
+    pause: float = 0.0,
+    tally: Tally | None = None,
+) -> Tally:
     """Ask while `going`; a client whose connection is refused stops, and loses nothing.
 
     Half of the clients keep their connection, half open one a request.
@@ -98,8 +106,9 @@ async def load(port: int, model: str, going: Callable[[], bool], *, clients: int
         going: Asked before every request.
         clients: Number of clients at the same time.
         pause: Seconds a client rests after an answer.
+        tally: Where to count; a new one when left out.
     """
-    tally = Tally()
+    tally = tally or Tally()
     tasks = [_client(port, model, going, tally, pause=pause, renew=bool(number % 2)) for number in range(clients)]
     await asyncio.gather(*tasks)
     return tally

@@ -17,7 +17,7 @@ class Load:
         self._thread.start()
 
     def _run(self, port: int, clients: int, pause: float) -> None:
-        self.tally = asyncio.run(load(port, "demand", lambda: self._going, clients=clients, pause=pause))
+        asyncio.run(load(port, "demand", lambda: self._going, clients=clients, pause=pause, tally=self.tally))
 
     def stop(self) -> Tally:
         """End the load and return what it saw."""

@@ -274,7 +274,8 @@ class Child:
 async def _supervise(children: Sequence[Child], listener: socket.socket) -> None:
     """Keep the children until a signal, then let them drain.
 
-    The sidecar ends last: it brings away what the workers have logged to their end.
+    The sidecar ends last: it brings away what the workers have logged to their end. The shadow has nothing to finish,
+    and may be stalled.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -285,7 +286,7 @@ async def _supervise(children: Sequence[Child], listener: socket.socket) -> None
     _log.info("stopping: workers finish what has begun")
     first = {child: task for child, task in keeping.items() if child.role != "sidecar"}
     for child in first:
-        child.stop(signal.SIGTERM)
+        child.stop(signal.SIGKILL if child.role == "shadow" else signal.SIGTERM)
     await asyncio.sleep(DRAIN_SECONDS / 2)
     listener.listen(0)  # no newcomers; those that the system has accepted already are still answered
     listener.close()

@@ -228,6 +228,10 @@ class Shadow:
         self._write()
         return bool(self._pairs)
 
+    def close(self) -> None:
+        """Give the log up."""
+        self._tail.close()
+
     def _follow_plan(self) -> None:
         """Load the versions of a rollout that is new, and give up those of one that is over."""
         stamp = stamp_of(self._settings.plan)
