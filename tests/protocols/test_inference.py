@@ -86,6 +86,20 @@ def test_bytes_answer_as_the_own_protocol_to_the_last_bit(weighing: Served, mode
     assert read_binary(answer) == _expected(weighing, model, rows)
 
 
+@pytest.mark.parametrize(("model", "rows"), ROWS)
+def test_the_log_cannot_tell_the_protocol(weighing: Served, model: str, rows: list[dict[str, Any]]) -> None:
+    body, length = body_of(CONTRACTS[model], rows, {})
+    path = INFER.format(model)
+    records = [
+        send(weighing, f"/v1/models/{model}/predict", json.dumps({"rows": rows}).encode()).record,
+        send(weighing, path, json.dumps({"inputs": columns_of(CONTRACTS[model], rows)}).encode()).record,
+        send(weighing, path, body, inference_header_content_length=str(length)).record,
+    ]
+    kept = [{**json.loads(record), "seconds": 0} for record in records]
+    assert kept[0]["rows"]
+    assert kept[0] == kept[1] == kept[2]
+
+
 @given(
     st.lists(
         st.tuples(numbers(), st.none() | numbers(), st.none() | st.integers(-(2**53), 2**53)), min_size=1, max_size=5
