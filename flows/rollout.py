@@ -97,7 +97,7 @@ def _follow(place: Place, rollout: Rollout, hours: float | None) -> Rollout:
     while True:
         view = _look(place, rollout)
         if view is not None and (shown is None or _news(view) != _news(shown)):
-            artifacts.show_rollout(place, view)
+            artifacts.show_rollout(place, view.rollout)
             get_run_logger().info("%s %s", _in_words(view.rollout), view.decision.sentence)
             shown = view
         if view is not None and not view.rollout.is_standing:

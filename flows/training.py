@@ -156,5 +156,7 @@ def _decide(
         outcome = approval.ask(run, registered, evaluation, outcome, why)
     elif promote and verdict.outcome == "promote":
         outcome = outcome_with(outcome, registering.promote(run, registered, evaluation, verdict))
+    if outcome.rollout is not None:
+        artifacts.show_rollout(Place(run.project, run.workplace), outcome.rollout)
     tell(run.workplace, verdict_notice(outcome, run.page))
     return conclude(run, outcome)

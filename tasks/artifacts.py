@@ -21,6 +21,7 @@ from prefect.runtime import flow_run
 
 from tiltyard.evaluation.plots import draw_scores
 from tiltyard.evaluation.records import Verdict
+from tiltyard.registry.rollout import Rollout
 from tiltyard.registry.tracking import artifact_url
 from tiltyard.steps import pages
 from tiltyard.steps.data import CheckSummary
@@ -29,7 +30,7 @@ from tiltyard.steps.place import Place
 from tiltyard.steps.progress import listening
 from tiltyard.steps.promoting import CARD, Documented
 from tiltyard.steps.registering import Registered
-from tiltyard.steps.rolling_out import View
+from tiltyard.steps.rolling_out import look
 from tiltyard.steps.run import TrainingRun
 from tiltyard.training.problem import Progress, SearchResult
 
@@ -115,8 +116,9 @@ def show_links(run: TrainingRun, registered: Registered) -> None:
 
 
 @_harmless
-def show_rollout(place: Place, view: View) -> None:
-    """Show how a rollout has gone so far, step by step, and how far it is."""
+def show_rollout(place: Place, rollout: Rollout) -> None:
+    """Show how a rollout has gone so far, step by step."""
+    view = look(place, rollout)
     rows = json.dumps(pages.rollout_rows(view, place.ledger.entries()))
     said = f"{view.rollout.sentence[:1].upper()}{view.rollout.sentence[1:]}."
     _publish(place.project.name, "rollout", "table", rows, said)
