@@ -1,6 +1,8 @@
 """MLflow's own client, unmodified, against a running server; and MLflow's own server asked the same questions."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,14 +122,16 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run([sys.executable, "-W", "ignore", "-c", _SAVE, str(folder / "model")], check=True, cwd=folder)
     program = str(Path(sys.executable).with_name("mlflow"))
     command = [program, "models", "serve", "-m", str(folder / "model"), "-p", str(port), "--env-manager", "local"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        environment = {**os.environ, "PATH": path}
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_until_healthy(f"http://127.0.0.1:{port}/ping", process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(30)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
 
 
 _SAVE = """
