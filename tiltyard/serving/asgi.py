@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog
-from tiltyard.predictions.segment import PredictionLog, Ticket, UnloggedError
+from tiltyard.predictions.log import PredictionLog, Ticket, UnloggedError
 from tiltyard.serving.answers import Answer, Headers, RequestError
 from tiltyard.serving.exposition import CONTENT_TYPE, exposition
 from tiltyard.serving.handler import handle, protocol_of, refuse
@@ -89,6 +89,7 @@ class App:
         self._hook, self._tokens, self.metrics, self._log, self._log_folder = parts
         self.served = served
         self.loader: Callable[[str], Awaitable[None]] | None = None
+        self._waits = self._log is not None and self._log.waits
         self._held = 0
         self._ids = Ids()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="long-body")
@@ -134,17 +135,27 @@ class App:
         return answer
 
     async def _send(self, answer: Answer, scope: Scope, send: Send) -> None:
-        """Send an answer with the headers that every one has."""
+        """Send an answer."""
+        headers = self.headers_of(answer, scope["method"])
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def headers_of(self, answer: Answer, method: str) -> list[tuple[bytes, bytes]]:
+        """Return the headers of an answer, with those that every one has.
+
+        Args:
+            answer: The answer.
+            method: Of the request.
+        """
         headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
-        if scope["method"] == "POST":
+        if method == "POST":
             headers += _SAFE
         else:
             held = {name for name, _ in headers}
             headers += [pair for pair in _SAFE_PAGE if pair[0] not in held]
         if self._served.draining:
             headers += _CLOSE
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        return headers
 
     def tick(self) -> None:
         """Do what is due every now and then, and costs nothing when it is not."""
@@ -162,38 +173,77 @@ class App:
         if self.metrics is not None:
             self.metrics.close()
 
+    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+        """Return the answer to a whole request that can be answered without waiting for anything; else None.
+
+        Args:
+            scope: As ASGI has it.
+            body: Of the request.
+        """
+        if len(body) >= min(LONG_BODY, self._served.limits.body_bytes) or self._waits or scope["path"] == METRICS:
+            return None
+        began = time.perf_counter()
+        try:
+            request = self._request(scope, body)
+            if b"content-encoding" in request.headers:
+                return None
+            answer = self._hooked(request) or self._logged(request)[0]
+        except Unloaded:
+            return None
+        except Exception as error:  # noqa: BLE001  # the last boundary: a client never sees a trace
+            answer = self._failure(scope["path"], error)
+        if self.metrics is not None:
+            self._count(self.metrics, scope["path"], answer, time.perf_counter() - began)
+        return answer
+
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        """Return the answer to a request, counted; an unforeseen failure is logged and answered without details."""
-        path: str = scope["path"]
+        """Return the answer to a request, counted, whatever has to be waited for."""
         began = 0.0
         try:
             headers = dict(scope["headers"])
-            self._tokens.check(scope["method"], path, headers)
+            self._tokens.check(scope["method"], scope["path"], headers)
             body = await self._body(receive, headers)
             began = time.perf_counter()
-            query = scope.get("query_string", b"").decode("latin-1")
-            request = Request(scope["method"], path, body, headers, self._ids.next(), time.time(), query)
-            answer = await self._routed(request)
-        except TiltyardError as error:
-            answer = refuse(path, error, _retry_of(error))
+            answer = await self._awaited(self._request(scope, body))
         except Disconnected:
             raise
-        except Exception:  # noqa: BLE001  # the last boundary: a client never sees a trace
-            _log.exception("a request to %s failed", path[:80])
-            answer = refuse(path, TiltyardError("the server failed on this request", cure="Its log has the reason."))
+        except Exception as error:  # noqa: BLE001  # the last boundary: a client never sees a trace
+            answer = self._failure(scope["path"], error)
         if self.metrics is not None:
-            self._count(self.metrics, path, answer, time.perf_counter() - began if began else 0.0)
+            self._count(self.metrics, scope["path"], answer, time.perf_counter() - began if began else 0.0)
         return answer
 
-    async def _routed(self, request: Request) -> Answer:
-        """Answer a request, on a thread when it is long."""
-        if request.path == HOOK:
-            return self._hook.answer(request.method, dict(request.headers), request.body)
+    def _request(self, scope: Scope, body: bytes) -> Request:
+        """Return a request that may pass.
+
+        Raises:
+            RequestError: 401 or 403 for want of a token.
+        """
+        headers = dict(scope["headers"])
+        self._tokens.check(scope["method"], scope["path"], headers)
+        query = scope.get("query_string", b"").decode("latin-1")
+        return Request(scope["method"], scope["path"], body, headers, self._ids.next(), time.time(), query)
+
+    def _failure(self, path: str, error: Exception) -> Answer:
+        """Return the answer of a failure; an unforeseen one is logged and answered without details."""
+        if isinstance(error, TiltyardError):
+            return refuse(path, error, _retry_of(error))
+        _log.error("a request to %s failed", path[:80], exc_info=error)
+        return refuse(path, TiltyardError("the server failed on this request", cure="Its log has the reason."))
+
+    def _hooked(self, request: Request) -> Answer | None:
+        """Return the answer to a call of MLflow's; None for any other request."""
+        if request.path != HOOK:
+            return None
+        return self._hook.answer(request.method, dict(request.headers), request.body)
+
+    async def _awaited(self, request: Request) -> Answer:
+        """Answer a request, on a thread when it is long, once its model is in memory."""
         if request.path == METRICS and self.metrics is not None:
             require(request, "GET")
             return await asyncio.to_thread(self._exposed, self.metrics.folder)
         try:
-            return await self._scored(request)
+            return self._hooked(request) or await self._scored(request)
         except Unloaded as missing:
             if self.loader is None:
                 raise

@@ -6,16 +6,19 @@ refused in the shape of the protocol it was meant for, as far as that is known.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from tiltyard.serving.answers import RequestError
+from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.asgi import App, Receive, Scope, Send
 from tiltyard.serving.tokens import OPEN
+
+_CLOSE = (b"connection", b"close")
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle: longer than load balancers keep one (60 s as a rule), so that it is they who close
@@ -32,6 +35,7 @@ class Gate:
     def __init__(self, app: App) -> None:
         self.app = app
         self.under_way = 0
+        self._turn_began: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that was let in."""
@@ -48,12 +52,28 @@ class Gate:
         Args:
             path: Path of the request.
         """
-        if self.under_way >= self.app.served.limits.in_flight and path not in OPEN:
+        if path not in OPEN and (self.under_way >= self.app.served.limits.in_flight or self.is_late()):
             return self.app.busy
         self.under_way += 1
         if self.app.metrics is not None:
             self.app.metrics.begin()
         return self
+
+    def is_late(self) -> bool:
+        """Whether what is read now has waited too long for its turn.
+
+        The loop learns at one moment of all the sockets that can be read, and then reads one after the other: the last
+        of them has waited for all the answers before it.
+        """
+        loop = asyncio.get_running_loop()
+        if self._turn_began is None:
+            self._turn_began = time.monotonic()
+            loop.call_soon(self._end_turn)
+            return False
+        return time.monotonic() - self._turn_began > self.app.served.limits.turn_seconds
+
+    def _end_turn(self) -> None:
+        self._turn_began = None
 
 
 class Door(HttpToolsProtocol):
@@ -63,6 +83,7 @@ class Door(HttpToolsProtocol):
     _head_open = True
     _head_bytes = 0
     _told = 0
+    _next: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a connection in, unless there are too many."""
@@ -79,6 +100,7 @@ class Door(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
+        self._begin()
         if self._head_open:
             self._head_bytes += len(data)
             if self._head_bytes > self.gate.app.served.limits.header_bytes:
@@ -95,14 +117,53 @@ class Door(HttpToolsProtocol):
         self._head_open = False
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Answer a whole request here and now where nothing has to be waited for."""
+        super().on_message_complete()
+        cycle = self._next
+        if cycle is None or cycle is not self.cycle or self.flow.write_paused or self.gate.is_late():
+            return
+        answer = self.gate.app.prompt(cycle.scope, bytes(cycle.body))  # type: ignore[arg-type]  # what ASGI has
+        if answer is not None:
+            self._next = None
+            self._write(cycle, answer)
+
     def on_response_complete(self) -> None:
-        """End a request; the head of the next one may come."""
-        if not self.pipeline:
+        """End a request; begin the next, or wait for its head."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._next, _ = self.pipeline.pop()
+            self._begin()
+        else:
             self._head_open, self._head_bytes, self._since = True, 0, self.loop.time()
-        super().on_response_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ARG002  # uvicorn's
-        super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
+        """Leave a request whose head has come until it is known whether its body has come with it."""
+        self._next = cycle
+
+    def _begin(self) -> None:
+        """Begin a task for a request that is waiting for one."""
+        cycle, self._next = self._next, None
+        if cycle is not None:
+            super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
+
+    def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+        """Write a whole answer at once."""
+        method = cycle.scope["method"]
+        headers = self.gate.app.headers_of(answer, method)
+        closing = not cycle.keep_alive or _CLOSE in headers
+        if closing and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        lines = [b"%b: %b\r\n" % pair for pair in (*self.server_state.default_headers, *headers)]
+        body = b"" if method == "HEAD" else answer.body
+        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", body)))
+        cycle.response_started = cycle.response_complete = True
+        if closing:
+            self.transport.close()
+        self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
         """Refuse what is no HTTP."""
@@ -130,7 +191,7 @@ class Door(HttpToolsProtocol):
         headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"connection", b"close"))
         headers = (*headers, (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
         headers += ((b"retry-after", b"1"),) if status == 503 else ()
-        lines += [b"%s: %s" % pair for pair in headers]
+        lines += [b"%b: %b" % pair for pair in headers]
         self.transport.write(b"\r\n".join([*lines, b"", answer.body]))
         self.transport.close()
 

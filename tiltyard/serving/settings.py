@@ -22,7 +22,10 @@ class Limits(Section):
         body_seconds: Longest time for a body to arrive, or for a client to go on reading its answer.
         header_bytes: Longest head of a request.
         header_seconds: Longest time for a head to arrive.
-        in_flight: Most requests at the same time in one worker; more are answered 503 at once.
+        in_flight: Most requests at the same time in one worker that wait for a body, a thread or the disk; more are
+            answered 503 at once.
+        turn_seconds: Longest time that a request may wait for its turn; one that has waited longer is answered 503 at
+            once.
         connections: Most connections at the same time to one worker.
         held_bytes: Most bytes of long bodies at the same time in one worker.
     """
@@ -33,6 +36,7 @@ class Limits(Section):
     header_bytes: Annotated[int, Field(gt=0)] = MEBIBYTE // 16
     header_seconds: Annotated[float, Field(gt=0)] = 10.0
     in_flight: Annotated[int, Field(gt=0)] = 1024
+    turn_seconds: Annotated[float, Field(gt=0)] = 1.0
     connections: Annotated[int, Field(gt=0)] = 8192
     held_bytes: Annotated[int, Field(gt=0)] = 256 * MEBIBYTE
 
