@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiltyard.data.contract import Column, Contract, Kind, Role
-from tiltyard.predictions.columns import read_segment
+from tiltyard.predictions.log import PredictionLog
+from tiltyard.predictions.parts import read_segment
 from tiltyard.predictions.record import Record, record_line, schema_line
-from tiltyard.predictions.segment import PredictionLog
 from tiltyard.predictions.settings import LogSettings
 from tiltyard.predictions.shipping import parquet_bytes
 from tiltyard.project.metrics import Task

@@ -25,7 +25,7 @@ import numpy as np
 import uvicorn
 import uvloop
 
-from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.serving.asgi import App, Parts, Receive, Scope, Send
 from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.plan import Plan, read_plan, write_plan

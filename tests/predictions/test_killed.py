@@ -19,7 +19,7 @@ import asyncio, itertools, os, sys
 from pathlib import Path
 from tests.predictions.lines import KEY, ROW, SCHEMA, line
 from tiltyard.predictions import segment
-from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.predictions.settings import LogSettings
 folder, name, rows = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 """

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.predictions.lines import CONTRACT, DEMAND, MODEL, ROW, SCHEMA, line, record
 from tests.strategies import contracts, tables
 from tiltyard.data.contract import Contract
-from tiltyard.predictions.columns import FEATURE, read_segment
+from tiltyard.predictions.columns import FEATURE
+from tiltyard.predictions.parts import read_segment
 from tiltyard.predictions.record import (
     FORMAT,
     Entry,

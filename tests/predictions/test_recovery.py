@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.predictions.lines import KEY, SCHEMA, line
 from tiltyard.predictions.files import Backlog, backlog, held, log_folder
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.predictions.recovery import end_of_lines, recover
-from tiltyard.predictions.segment import PredictionLog
 
 WHOLE = SCHEMA + line("a") + line("b")
 

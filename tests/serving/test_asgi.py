@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.serving.bundles import ROW
-from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.predictions.settings import LogSettings
 from tiltyard.serving import asgi
 from tiltyard.serving.asgi import App, Message, Parts

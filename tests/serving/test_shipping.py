@@ -8,7 +8,7 @@ import pytest
 from tests.predictions.lines import KEY, MODEL, SCHEMA, line, stored
 from tiltyard.errors import StorageError
 from tiltyard.predictions.files import log_folder
-from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.project.environment import Environment, Workplace
 from tiltyard.serving import shipping
 from tiltyard.serving.shipping import LONGEST_PAUSE, Shipper, start_shipping

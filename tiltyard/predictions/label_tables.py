@@ -12,8 +12,9 @@ import pandas as pd
 from tiltyard.data.contract import Contract
 from tiltyard.data.values import plain
 from tiltyard.errors import DataError, did_you_mean
-from tiltyard.predictions.columns import FEEDBACK, day_of, feedback_table, object_key
+from tiltyard.predictions.columns import feedback_table
 from tiltyard.predictions.feedback import checked_id, checked_time, typed_label
+from tiltyard.predictions.parts import FEEDBACK, day_of, object_key
 from tiltyard.predictions.record import Entry, Feedback
 from tiltyard.predictions.shipping import parquet_bytes
 from tiltyard.storage.base import Store

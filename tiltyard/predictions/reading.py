@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tiltyard.errors import DataError, UsageError
-from tiltyard.predictions.columns import FEEDBACK, PREDICTIONS
 from tiltyard.predictions.labels import Labels
+from tiltyard.predictions.parts import FEEDBACK, PREDICTIONS
 from tiltyard.storage.base import Store
 
 BATCH_ROWS = 50_000

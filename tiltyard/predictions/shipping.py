@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tiltyard.errors import StorageError
-from tiltyard.predictions.columns import Part, read_segment
 from tiltyard.predictions.files import DAMAGED, flush_folder, held, sealed_segments
+from tiltyard.predictions.parts import Part, read_segment
 from tiltyard.storage.base import Store
 
 

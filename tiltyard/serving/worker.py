@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from tiltyard.predictions.segment import PredictionLog
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App, Parts
 from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate

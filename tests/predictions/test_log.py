@@ -13,8 +13,8 @@ import pytest
 from tests.predictions.lines import KEY, SCHEMA, line
 from tiltyard.predictions import segment
 from tiltyard.predictions.files import backlog, held, lock
+from tiltyard.predictions.log import PredictionLog, UnloggedError
 from tiltyard.predictions.recovery import Recovery, recover
-from tiltyard.predictions.segment import PredictionLog, UnloggedError
 from tiltyard.predictions.settings import LogSettings
 
 
