@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import atheris
+import atheris  # type: ignore[import-untyped]  # in an environment of its own
 
 with atheris.instrument_imports(include=["tiltyard"]):
     from tests.soak.fuzz import SEEDS, Target

@@ -42,6 +42,6 @@ class Rows(BaseModel):
 def predict(body: Rows) -> dict[str, Any]:
     """Answer the probability of each row."""
     table = pd.DataFrame([row.model_dump() for row in body.rows])
-    numbers = [name for name in table if name.startswith("number")]
+    numbers = [str(name) for name in table if str(name).startswith("number")]
     table[numbers] = table[numbers].astype(float)
     return {"probabilities": model.predict_proba(table)[:, 1].tolist()}

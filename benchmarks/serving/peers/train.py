@@ -21,9 +21,9 @@ def fit(folder: Path) -> Pipeline:
     """Return impute + scale + one-hot + logistic regression, fitted."""
     told = json.loads((folder / "table.json").read_text())
     table = pd.DataFrame(told["rows"])
-    categories = [name for name in table if name.startswith("category")]
+    categories = [str(name) for name in table if str(name).startswith("category")]
     table[categories] = table[categories].astype(object).fillna("missing")
-    numbers = [name for name in table if name.startswith("number")]
+    numbers = [str(name) for name in table if str(name).startswith("number")]
     prepare = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
