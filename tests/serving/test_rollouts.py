@@ -20,7 +20,8 @@ from tiltyard.registry.rollout import Rollout
 from tiltyard.serving import checking
 from tiltyard.serving.answers import About
 from tiltyard.serving.champions import Champions
-from tiltyard.serving.metrics import Metrics, metrics_folder
+from tiltyard.serving.counting import metrics_folder
+from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.plan import Plan
 from tiltyard.serving.reports import Report
 from tiltyard.serving.rollouts import IDLE

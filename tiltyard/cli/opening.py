@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiltyard.cli.options import HERE
 from tiltyard.errors import UsageError
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.project.model import Project
-from tiltyard.registry.ledger import Ledger
-from tiltyard.storage.opening import open_store
+
+if TYPE_CHECKING:
+    from tiltyard.registry.ledger import Ledger
 
 
 def find_project(path: Path) -> tuple[Project, Workplace]:
@@ -57,7 +59,7 @@ def find_home(path: Path) -> Path:
     return Workplace(project_file_of(path)).home
 
 
-def find_ledger(path: Path) -> Ledger:
+def find_ledger(path: Path) -> "Ledger":
     """Open a project's ledger alone; MLflow, which takes seconds to import, is not asked.
 
     Args:
@@ -66,6 +68,9 @@ def find_ledger(path: Path) -> Ledger:
     Raises:
         ProjectError: The file is missing or wrong.
     """
+    from tiltyard.registry.ledger import Ledger
+    from tiltyard.storage.opening import open_store
+
     project, workplace = find_project(path)
     store = open_store(workplace.store, endpoint=workplace.environment.s3_endpoint, cache=workplace.cache)
     return Ledger(store, project.name)

@@ -14,13 +14,13 @@ import json
 import logging
 import mmap
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 CELLS = 16_384
 """Numbers on a page; what finds no room any more, there or on the disk, is counted nowhere."""
@@ -31,6 +31,15 @@ _BYTES = CELLS * 8
 _LOCK = ".lock"
 _SUMS = "sums.json"
 _ENDING = ".page"
+
+
+def metrics_folder(plan: Path) -> Path:
+    """Return the folder of the pages of all processes of a server.
+
+    Args:
+        plan: Its plan file.
+    """
+    return plan.parent / "metrics"
 
 
 class Series(NamedTuple):
@@ -205,7 +214,7 @@ def _read_page(path: Path) -> Counts:
     with path.open("rb") as file:
         living = not _free(file.fileno())
         content = file.read()
-    numbers = np.frombuffer(content[:_BYTES], dtype=np.float64).tolist()
+    numbers = array("d", content[: min(len(content), _BYTES) // 8 * 8]).tolist()
     found: Numbers = {}
     start = 0
     for name, labels, width in _lines(content[_BYTES:]):

@@ -53,15 +53,6 @@ _OF_THE_LIVING = frozenset({RUN, IN_FLIGHT, LOADED, WORKERS, LOOKED, SUCCEEDED})
 """Series that mean nothing once their process is dead."""
 
 
-def metrics_folder(plan: Path) -> Path:
-    """Return the folder of the pages of all processes of a server.
-
-    Args:
-        plan: Its plan file.
-    """
-    return plan.parent / "metrics"
-
-
 class Arm(NamedTuple):
     """A version in a slot.
 

@@ -23,8 +23,7 @@ from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
-from tiltyard.serving.counting import clear
-from tiltyard.serving.metrics import metrics_folder
+from tiltyard.serving.counting import clear, metrics_folder
 from tiltyard.serving.plan import forget_looks, has_rollouts
 from tiltyard.serving.processes import start_log
 from tiltyard.serving.settings import (
@@ -328,8 +327,9 @@ def _base_environment() -> dict[str, str]:
 
 
 def _worker_environment() -> dict[str, str]:
-    """One thread a worker: its parallelism is the number of workers."""
-    return {**_base_environment(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    """One thread a worker, and memory for as many: its parallelism is the number of workers."""
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return {**_base_environment(), **threads}
 
 
 def _sidecar_environment(workplace: Workplace) -> dict[str, str]:

@@ -24,7 +24,8 @@ from tiltyard.registry.records import Glance, ModelRef
 from tiltyard.serving.cache import BundleCache, holds
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.checking import UndecidedError, new_demands, verify
-from tiltyard.serving.metrics import SidecarGauges, metrics_folder
+from tiltyard.serving.counting import metrics_folder
+from tiltyard.serving.metrics import SidecarGauges
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
 from tiltyard.serving.policies import Policies
 from tiltyard.serving.preparing import Prepared, Preparer

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from tiltyard.evaluation.evidence import ArmCounts, Evidence, PairedCounts
 from tiltyard.evaluation.rollout import Pulse
-from tiltyard.serving.metrics import Arm, arm_counts, metrics_folder
+from tiltyard.serving.counting import metrics_folder
+from tiltyard.serving.metrics import Arm, arm_counts
 from tiltyard.serving.plan import CandidatePlan, SlotPlan
 from tiltyard.serving.progress import Count, Progress, read_progress, write_progress
 from tiltyard.serving.roll_call import read_reports

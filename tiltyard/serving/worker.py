@@ -21,10 +21,11 @@ import uvloop
 from tiltyard.predictions.log import PredictionLog
 from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App, Parts
+from tiltyard.serving.counting import metrics_folder
 from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate
 from tiltyard.serving.following import PATIENCE_SECONDS, PlanFollower
 from tiltyard.serving.hooks import Hook
-from tiltyard.serving.metrics import Metrics, metrics_folder
+from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.processes import orphaned, start_log
 from tiltyard.serving.settings import TlsFiles, WorkerSettings
 from tiltyard.serving.slots import Served
