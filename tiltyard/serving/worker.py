@@ -7,6 +7,7 @@ plan file and the bundles in the local cache. Started by `tiltyard.serving.serve
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import os
 import resource
@@ -23,7 +24,7 @@ from tiltyard.project.environment import Environment
 from tiltyard.serving.asgi import App, Parts
 from tiltyard.serving.counting import metrics_folder
 from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate
-from tiltyard.serving.following import PATIENCE_SECONDS, PlanFollower
+from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.hooks import Hook
 from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.processes import orphaned, start_log
@@ -74,6 +75,7 @@ class Worker(uvicorn.Server):
         """
         await self._first_plan()
         self._swap(self._follower.load(self._app.served))
+        gc.freeze()  # what is there now stays: no collection need look at it again while somebody waits
         looking, keeping = asyncio.create_task(self._look()), asyncio.create_task(self._keep_house())
         for task in (looking, keeping):
             task.add_done_callback(self._stop)
@@ -85,8 +87,8 @@ class Worker(uvicorn.Server):
 
     async def _first_plan(self) -> None:
         """Wait for a plan that says something of every model, but not for ever."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self._follower.told() and time.monotonic() < deadline and not orphaned(self._settings.parent):  # noqa: ASYNC110  # another process writes it
+        began = time.monotonic()
+        while self._follower.is_worth_waiting(time.monotonic() - began) and not orphaned(self._settings.parent):
             await asyncio.sleep(LOOK_SECONDS)
 
     async def fetch(self, name: str) -> None:
