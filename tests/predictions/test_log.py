@@ -15,6 +15,7 @@ from tiltyard.predictions import segment
 from tiltyard.predictions.files import backlog, held, lock
 from tiltyard.predictions.log import PredictionLog, UnloggedError
 from tiltyard.predictions.recovery import Recovery, recover
+from tiltyard.predictions.segment import Segment
 from tiltyard.predictions.settings import LogSettings
 
 
@@ -250,6 +251,41 @@ def test_a_disk_that_refuses_the_flush_acknowledges_nothing(
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     log.close()
     assert sealed(tmp_path).endswith(SCHEMA + line("b"))
+
+
+def test_a_second_flush_does_not_make_good_what_the_first_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes: list[int] = []
+
+    def refuse_once(descriptor: int) -> None:
+        flushes.append(descriptor)
+        if len(flushes) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", refuse_once)
+    one = Segment(tmp_path, "s", 0.0)
+    one.write(b"line\n")
+    one.sync()
+    one.sync()
+    assert (one.failed, one.synced, len(flushes)) == (True, 0, 1)
+    one.end()
+
+
+def test_a_durable_log_is_sealed_by_its_age_within_an_event_loop(tmp_path: Path) -> None:
+    clock = Clock()
+    log = PredictionLog(tmp_path, LogSettings(durability="disk", rotate_seconds=30), clock=clock)
+
+    async def a_while() -> None:
+        await log.synced(log.append(line("a"), KEY, SCHEMA))
+        clock.now += 31
+        log.tick()
+        await log.synced(log.append(line("b"), KEY, SCHEMA))
+
+    asyncio.run(a_while())
+    assert sealed(tmp_path) == SCHEMA + line("a")
+    log.close()
+    assert sealed(tmp_path) == SCHEMA + line("a") + SCHEMA + line("b")
 
 
 def test_an_orphan_taken_away_before_it_was_locked_is_made_again(

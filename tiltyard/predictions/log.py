@@ -168,13 +168,12 @@ class PredictionLog:
 
     def tick(self) -> None:
         """Seal what has come of age; to be called every now and then, for it costs nothing when nothing is due."""
-        segment = self._segment
-        if segment is not None and (self._is_due(segment) or not segment.is_there()):
-            with self._lock:
-                if segment is self._segment:
-                    self._retire()
+        with self._lock:
+            segment = self._segment
+            if segment is not None and (self._is_due(segment) or not segment.is_there()):
+                self._retire()
         if self._retired:
-            self._flush()
+            self._flush_aside()
 
     def close(self) -> None:
         """Seal what is open; the log can be used again."""
@@ -254,12 +253,24 @@ class PredictionLog:
         self._trouble = ""
         _log.info("the prediction log in %s is written again", self._folder)
 
+    def _flush_aside(self) -> None:
+        """Flush without holding up an event loop, where there is one."""
+        try:
+            self._flush_soon()
+        except RuntimeError:
+            self._flush()
+
     def _flush_soon(self) -> asyncio.Future[None]:
-        """Return the flush that is under way, or begin one."""
+        """Return the flush that is under way, or begin one.
+
+        Raises:
+            RuntimeError: No event loop runs on this thread.
+        """
         if self._flushing is None or self._flushing.done():
+            loop = asyncio.get_running_loop()
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="prediction-log")
-            self._flushing = asyncio.get_running_loop().run_in_executor(self._thread, self._flush)
+            self._flushing = loop.run_in_executor(self._thread, self._flush)
         return self._flushing
 
     def _flush(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
 
 from tiltyard.predictions.files import OPEN, SEALED, flush_folder, is_file_of, lock
@@ -46,7 +47,12 @@ class Segment:
         self.size += written
 
     def sync(self) -> None:
-        """Bring to the disk what was written so far, and the file's name; a segment that cannot be is `failed`."""
+        """Bring to the disk what was written so far, and the file's name; one that cannot be is `failed` for good.
+
+        A second flush after one that failed may say that all is well, of pages that the kernel has given up.
+        """
+        if self.failed:
+            return
         size = self.size
         try:
             if self.synced < size:
@@ -59,16 +65,17 @@ class Segment:
 
     def is_there(self) -> bool:
         """Whether the file still has its name; nobody but a person takes it away."""
-        return is_file_of(self._descriptor, self.path)
+        try:
+            return is_file_of(self._descriptor, self.path)
+        except OSError:
+            return False
 
     def end(self) -> None:
         """Seal the segment; one that is torn is left to recovery."""
-        try:
+        with suppress(OSError):  # it stays as it is, and recovery seals it
             if not self.torn:
                 self.path.rename(self.path.with_suffix(SEALED))
-        except OSError:
-            pass  # it stays as it is, and recovery seals it
-        finally:
+        with suppress(OSError):
             os.close(self._descriptor)
 
     def _take_back(self) -> None:
