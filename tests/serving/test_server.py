@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -48,6 +49,14 @@ def test_a_server_starts_from_its_cache_and_survives_deaths(tmp_path: Path) -> N
 
 def _others(server: Server, role: str, victim: int) -> list[int]:
     return [pid for pid in server.children(role) if pid != victim]
+
+
+def test_no_client_meets_a_worker_that_has_no_plan_yet(tmp_path: Path, registered: Registered) -> None:
+    registered.promote(registered.add())
+    with running(tmp_path, workers=2) as server:
+        first = eventually(lambda: server.get("/health/ready"))
+        others = [httpx.get(f"http://127.0.0.1:{server.port}/health/ready", timeout=60) for _ in range(8)]
+    assert [answer.status_code for answer in (first, *others)] == [200] * 9
 
 
 def test_fifty_swaps_under_load_lose_and_mix_nothing(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def bench(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_without_a_champion_there_is_no_slot_and_workers_are_told_so(bench: Bench) -> None:
-    assert bench.look() == Plan(looked=frozenset({MODEL}))
+    assert bench.look() == Plan(begun=True, looked=frozenset({MODEL}))
 
 
 def test_the_alias_is_followed_there_and_back(sandboxed: Bench, registered: Registered) -> None:
@@ -219,7 +219,7 @@ def test_a_download_cut_off_leaves_nothing(
 
     registered.promote(registered.add())
     monkeypatch.setattr(Champions, "download", fails)
-    assert bench.look() == Plan()
+    assert bench.look() == Plan(begun=True)
     assert [path for path in bench.settings.cache.rglob("*") if path.is_file()] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.serving.servers import planned
 from tiltyard.serving import following
 from tiltyard.serving.following import PlanFollower
-from tiltyard.serving.plan import Plan, write_plan
+from tiltyard.serving.plan import Plan, forget_looks, write_plan
 from tiltyard.serving.settings import WorkerSettings
 from tiltyard.serving.slots import Served
 
@@ -58,3 +58,20 @@ def test_an_unreadable_plan_changes_nothing(
     with caplog.at_level(logging.ERROR):
         assert follower.load(served) is served
     assert "is not a plan" in caplog.text
+
+
+def test_a_worker_waits_for_a_whole_plan_and_longer_for_a_sidecar_that_has_not_looked(
+    tmp_path: Path, plan: Path, follower: PlanFollower
+) -> None:
+    early, late, too_late = 1.0, following.PATIENCE_SECONDS, following.LONGEST_SECONDS
+    assert [follower.is_worth_waiting(seconds) for seconds in (early, late, too_late)] == [True, True, False]
+    write_plan(plan, Plan().with_begun())
+    assert [follower.is_worth_waiting(seconds) for seconds in (early, late)] == [True, False]
+    write_plan(plan, Plan().with_looked("demand"))
+    assert not follower.is_worth_waiting(early)
+    forget_looks(plan)
+    assert follower.is_worth_waiting(early)
+    write_plan(plan, Plan(models={"demand": planned(tmp_path, 1)}))
+    assert not follower.is_worth_waiting(early)
+    plan.write_text("{")
+    assert follower.is_worth_waiting(early)

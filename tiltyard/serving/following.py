@@ -20,7 +20,10 @@ from tiltyard.serving.slots import Served, Slot
 
 RETRY_SECONDS = 5.0
 PATIENCE_SECONDS = 15.0
-"""How long a worker waits for the first plan, before it says to whoever asks that there is none."""
+"""How long a worker waits for a whole plan, before it says to whoever asks what is not there."""
+
+LONGEST_SECONDS = 60.0
+"""How long it waits for a sidecar that has not looked even once: a busy machine takes long to start one."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +46,19 @@ class PlanFollower:
         """Whether the file has changed, or a version that could not be loaded deserves another try."""
         return stamp_of(self._settings.plan) != self._seen or time.monotonic() >= self._retry_at
 
-    def told(self) -> bool:
-        """Whether the plan says of every model of this server what stands in its slot."""
+    def is_worth_waiting(self, seconds: float) -> bool:
+        """Whether the plan may soon say more of this server's models than it does.
+
+        Args:
+            seconds: How long the worker has waited.
+        """
         try:
-            return read_plan(self._settings.plan).covers(self._settings.names)
+            plan = read_plan(self._settings.plan)
         except ServingError:
+            plan = Plan()
+        if plan.covers(self._settings.names):
             return False
+        return seconds < (PATIENCE_SECONDS if plan.begun else LONGEST_SECONDS)
 
     def load(self, served: Served) -> Served:
         """Read the plan and load what is new beside what answers.

@@ -95,7 +95,8 @@ class Plan(Section):
         candidates: By model name, the version on its way into the slot.
         previous: By model name, the version that stood in the slot before; it stays loaded for the way back.
         stopped: By model, the rollout that this server has stopped at once.
-        looked: Models that the sidecar has looked at, since it first wrote this plan.
+        begun: Whether the sidecar of this server has looked at all.
+        looked: Models that it has looked at with success.
     """
 
     models: dict[str, SlotPlan] = Field(default_factory=dict)
@@ -103,6 +104,7 @@ class Plan(Section):
     candidates: dict[str, CandidatePlan] = Field(default_factory=dict)
     previous: dict[str, SlotPlan] = Field(default_factory=dict)
     stopped: dict[str, Stop] = Field(default_factory=dict)
+    begun: bool = False
     looked: frozenset[str] = frozenset()
 
     def with_slot(self, name: str, slot: SlotPlan) -> "Plan":
@@ -140,6 +142,10 @@ class Plan(Section):
     def with_looked(self, name: str) -> "Plan":
         """Return the plan with a note that the sidecar has looked at a model."""
         return self._but(looked=self.looked | {name})
+
+    def with_begun(self) -> "Plan":
+        """Return the plan with a note that the sidecar has looked, with or without success."""
+        return self._but(begun=True)
 
     def covers(self, names: Iterable[str]) -> bool:
         """Whether it says of every model what stands in its slot, or that nothing can."""
@@ -228,5 +234,5 @@ def forget_looks(path: Path) -> None:
     """
     with suppress(ServingError):
         plan = read_plan(path)
-        if plan.looked:
-            write_plan(path, plan.model_copy(update={"looked": frozenset()}))
+        if plan.begun or plan.looked:
+            write_plan(path, plan.model_copy(update={"begun": False, "looked": frozenset()}))

@@ -84,7 +84,14 @@ class Sidecar:
             Whether there was no trouble.
         """
         done = [self._looked(name) for name in self._settings.gates]
+        if not self.plan.begun:
+            self._tried("", self._note_begin)
         return all(done)
+
+    def _note_begin(self, _: str) -> bool:
+        """Write into the plan that this server has a sidecar that looks."""
+        self._put(self.plan.with_begun())
+        return True
 
     def _looked(self, name: str) -> bool:
         """Look at one model; once that has been done, workers need not wait for more."""

@@ -88,7 +88,9 @@ class Worker(uvicorn.Server):
     async def _first_plan(self) -> None:
         """Wait for a plan that says something of every model, but not for ever."""
         began = time.monotonic()
-        while self._follower.is_worth_waiting(time.monotonic() - began) and not orphaned(self._settings.parent):
+        while not orphaned(self._settings.parent):
+            if not self._follower.is_worth_waiting(time.monotonic() - began):
+                return
             await asyncio.sleep(LOOK_SECONDS)
 
     async def fetch(self, name: str) -> None:
