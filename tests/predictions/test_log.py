@@ -288,6 +288,20 @@ def test_a_durable_log_is_sealed_by_its_age_within_an_event_loop(tmp_path: Path)
     assert sealed(tmp_path) == SCHEMA + line("a") + SCHEMA + line("b")
 
 
+def test_a_file_system_without_locks_refuses_and_leaks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int, **__: bool) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(segment, "lock", refuse)
+    log = PredictionLog(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(UnloggedError, match="No locks available"):
+            log.append(line("a"), KEY, SCHEMA)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_orphan_taken_away_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,13 @@ def _locked(path: Path) -> int:
     """
     while True:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-        lock(descriptor, wait=True)
-        if is_file_of(descriptor, path):
+        try:
+            lock(descriptor, wait=True)
+            ours = is_file_of(descriptor, path)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        if ours:
             return descriptor
         os.close(descriptor)
