@@ -18,7 +18,7 @@ def here(text: str, server: Server) -> str:
 
 
 def test_every_line_of_curl_is_answered(server: Server) -> None:
-    lines = re.findall(r"^    ((?:curl|printf).*(?:\\\n.*)?)$", SECTION, re.MULTILINE)
+    lines = re.findall(r"^    ((?:curl|printf)(?:.*\\\n)?.*)$", SECTION, re.MULTILINE)
     assert len(lines) == 4
     for line in lines:
         command = ["bash", "-c", here(line.replace("curl ", "curl --silent --show-error --fail-with-body "), server)]

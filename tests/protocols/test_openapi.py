@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.protocols.models import CONTRACTS, FLOWERS, STAYS
-from tests.serving.servers import Server
+from tests.conftest import free_port
+from tests.protocols.models import CONTRACTS, FLOWERS, STAYS, write_models
+from tests.serving.servers import Server, eventually, running
 from tests.strategies import contracts, tables
 from tiltyard.data.contract import Column, Contract, Guard, Kind
 from tiltyard.data.rows import rows_to_columns
@@ -34,6 +35,9 @@ include-path-regex = "/(infer|invocations|feedback)$"
 [operations.checks]
 positive_data_acceptance.enabled = false
 """
+
+
+TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 def posts(served: Served) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,6 +81,13 @@ def test_a_model_that_is_not_loaded_is_left_out(weighing: Served) -> None:
     assert "/invocations" not in document(weighing)["paths"]
     alone = Served(names=("stays",), slots={"stays": weighing.slots["stays"]})
     assert "/invocations" in document(alone)["paths"]
+
+
+def test_somebody_with_a_token_reads_that_one_is_needed(weighing: Served) -> None:
+    secured = json.loads(handle(weighing, Request("GET", "/openapi.json", headers={b"authorization": b"x"})).body)
+    assert secured["security"] == [{"bearer": []}]
+    assert secured["paths"]["/health/live"]["get"]["security"] == []
+    assert document(weighing)["security"] == []
 
 
 def test_the_rows_of_the_tests_fit_their_schemas() -> None:
@@ -192,4 +203,20 @@ def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_schemathesis_finds_nothing_for_long(server: Server, tmp_path: Path) -> None:
     code, said = find_fault(server, tmp_path, "--max-examples", "100")
+    assert code == 0, said
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
+def test_schemathesis_finds_no_way_past_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILTYARD_TOKENS", f"admin:{TOKEN}")
+    away = f"http://127.0.0.1:{free_port()}"
+    plan = write_models(tmp_path / "models")
+    with running(tmp_path / "home", names="stays", tracking_uri=away, plan=plan, poll=30.0) as server:
+        eventually(server.ready)
+        assert server.client.get("/openapi.json").status_code == 401
+        assert server.client.get("/docs").status_code == 401
+        assert server.client.get("/docs", auth=("", TOKEN)).status_code == 200
+        options = ["--max-examples", "10", "-H", f"Authorization: Bearer {TOKEN}"]
+        code, said = find_fault(server, tmp_path, *options)
     assert code == 0, said

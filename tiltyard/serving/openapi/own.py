@@ -71,7 +71,7 @@ def server_paths() -> Paths:
         "/v1/models": read("The models of this server", _TAG, {200: models}, errors=OWN),
         "/metrics": read("Counts for Prometheus", "server", {200: _TEXT}, errors=OWN, kind=TEXT),
         "/openapi.json": read("This document", "server", {200: {"type": "object"}}, errors=OWN),
-        "/docs": read("A page to try a request", "server", {200: _TEXT}, errors=OWN, kind=HTML, is_open=True),
+        "/docs": read("A page to try a request", "server", {200: _TEXT}, errors=OWN, kind=HTML),
     }
 
 
