@@ -80,7 +80,7 @@ def test_a_changed_file_changes_the_deployment(client: SyncPrefectClient, write_
     deploy([write_project("tree", schedule=WEEKLY)])
     file = write_project("tree", schedule={"cron": "30 4 * * *", "when_busy": "queue"})
     assert behind(file) == ("train/churn",)
-    assert [each.change for each in deploy([file])] == ["updated", "unchanged"]
+    assert [each.change for each in deploy([file])] == ["updated", "unchanged", "unchanged"]
     found = client.read_deployment_by_name("train/churn")
     assert [(each.schedule.model_dump()["cron"], each.active) for each in found.schedules] == [("30 4 * * *", True)]
     assert found.concurrency_options is not None
@@ -186,7 +186,7 @@ def test_a_server_that_does_not_answer_is_named(write_project: WriteProject, mon
 def test_the_command(write_project: WriteProject, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(write_project("tree", schedule=WEEKLY).parent)
     assert main(["deploy", "--project", folder, "--json"]) == 0
-    assert [each["change"] for each in json.loads(capsys.readouterr().out)] == ["created", "created"]
+    assert [each["change"] for each in json.loads(capsys.readouterr().out)] == ["created", "created", "created"]
     assert main(["deploy", "--project", folder]) == 0
     assert "train/churn: unchanged; starts by itself at 0 3 * * 1 (Europe/Berlin)" in capsys.readouterr().out
     assert main(["resume", "--project", folder]) == UsageError.exit_code
@@ -236,4 +236,4 @@ def test_prefect_yaml_says_the_same(
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = [client.read_deployment_by_name(name) for name in names]
     assert [facts(found) for found in theirs] == ours
-    assert [found.pull_steps for found in theirs] == [[], []]
+    assert [found.pull_steps for found in theirs] == [[], [], []]
