@@ -26,7 +26,8 @@ import uvicorn
 import uvloop
 
 from tiltyard.predictions.log import PredictionLog
-from tiltyard.serving.asgi import App, Parts, Receive, Scope, Send
+from tiltyard.serving.asgi import App, Parts, Scope, Send
+from tiltyard.serving.bodies import Receive
 from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.plan import Plan, read_plan, write_plan
 from tiltyard.serving.settings import Limits

@@ -13,7 +13,8 @@ from tests.serving.bundles import ROW
 from tiltyard.predictions.log import PredictionLog
 from tiltyard.predictions.settings import LogSettings
 from tiltyard.serving import asgi
-from tiltyard.serving.asgi import App, Message, Parts
+from tiltyard.serving.asgi import App, Parts
+from tiltyard.serving.bodies import Message
 from tiltyard.serving.metrics import Arm, Metrics, arm_counts
 from tiltyard.serving.plan import SlotPlan
 from tiltyard.serving.settings import Limits

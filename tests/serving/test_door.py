@@ -173,12 +173,12 @@ def test_long_bodies_are_held_within_a_limit(tmp_path: Path) -> None:
     body = b"x" * 90_000
     with open_door(tmp_path, limits) as door, door.client() as first, door.client() as second:
         first.send(request(body=body)[:80_000])
-        eventually(lambda: door.app._held >= 70_000)
+        eventually(lambda: door.app._bodies.held >= 70_000)
         second.send(request(body=body)[:85_000])
         assert second.reply().status == 503
         first.send(request(body=body)[80_000:])
         assert first.reply().status == 400
-        eventually(lambda: door.app._held == 0)
+        eventually(lambda: door.app._bodies.held == 0)
 
 
 def test_what_is_under_way_at_the_end_is_answered(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog
 from tiltyard.predictions.log import PredictionLog, Ticket, UnloggedError
 from tiltyard.serving.answers import Answer, Headers, RequestError
+from tiltyard.serving.bodies import CLOSE, Bodies, Disconnected, Message, Receive, busy
 from tiltyard.serving.exposition import CONTENT_TYPE, exposition
 from tiltyard.serving.handler import handle, protocol_of, refuse
 from tiltyard.serving.hooks import HOOK, Hook
@@ -25,8 +25,6 @@ from tiltyard.serving.slots import Served, Unloaded
 from tiltyard.serving.tokens import Tokens, model_of
 
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
@@ -37,11 +35,6 @@ LONG_BODY = 64 * 1024
 THREADS = 2
 METRICS = "/metrics"
 
-_PATIENCE = 16
-"""A body over the limit is read on and thrown away, up to this many times the limit: a client that is still sending
-when the connection closes never sees the answer."""
-
-_CLOSE: Headers = ((b"connection", b"close"),)
 _SAFE: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _SAFE_PAGE: Headers = (
     *_SAFE,
@@ -49,10 +42,6 @@ _SAFE_PAGE: Headers = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _PROTOCOLS: dict[ModuleType, str] = {inference: "open_inference", invocations: "mlflow"}
-
-
-class Disconnected(Exception):  # noqa: N818  # an event, not an error: the client went away
-    """The client went away before its request was complete."""
 
 
 class Parts(NamedTuple):
@@ -90,7 +79,7 @@ class App:
         self.served = served
         self.loader: Callable[[str], Awaitable[None]] | None = None
         self._waits = self._log is not None and self._log.waits
-        self._held = 0
+        self._bodies = Bodies()
         self._ids = Ids()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="long-body")
 
@@ -119,7 +108,7 @@ class App:
 
     async def busy(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # what ASGI calls
         """Refuse a request at once."""
-        answer = self.turn_away(scope["path"], _busy("too many requests are under way"))
+        answer = self.turn_away(scope["path"], busy("too many requests are under way"))
         await self._send(answer, scope, send)
 
     def turn_away(self, path: str, error: RequestError) -> Answer:
@@ -154,7 +143,7 @@ class App:
             held = {name for name, _ in headers}
             headers += [pair for pair in _SAFE_PAGE if pair[0] not in held]
         if self._served.draining:
-            headers += _CLOSE
+            headers += CLOSE
         return headers
 
     def tick(self) -> None:
@@ -202,7 +191,7 @@ class App:
         try:
             headers = dict(scope["headers"])
             self._tokens.check(scope["method"], scope["path"], headers)
-            body = await self._body(receive, headers)
+            body = await self._bodies.read(receive, headers, self._served.limits)
             began = time.perf_counter()
             answer = await self._awaited(self._request(scope, body))
         except Disconnected:
@@ -255,7 +244,7 @@ class App:
         if len(request.body) < LONG_BODY and b"content-encoding" not in request.headers:
             answer, ticket = self._logged(request)
         else:
-            with self._holding(len(request.body)):
+            with self._bodies.holding(len(request.body), self._served.limits):
                 loop = asyncio.get_running_loop()
                 answer, ticket = await loop.run_in_executor(self._threads, self._logged, request)
         if ticket is not None and self._log is not None:
@@ -303,91 +292,10 @@ class App:
         }
         return Answer(200, exposition(folder, gauges, now=time.time()), ((b"content-type", CONTENT_TYPE),))
 
-    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-        """Read the body.
-
-        Raises:
-            RequestError: 413 beyond the limit of length, 408 beyond the limit of time, 503 when too much is held.
-            Disconnected: The client went away.
-        """
-        limits = self._served.limits
-        length, expects = _announced(headers)
-        if length > limits.body_bytes * (1 if expects else _PATIENCE):
-            raise _too_large(limits.body_bytes)
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            first: bytes = message.get("body", b"")
-            if len(first) > limits.body_bytes:
-                raise _too_large(limits.body_bytes)
-            return first
-        try:
-            async with asyncio.timeout(limits.body_seconds):
-                return await self._rest(message, receive, limits.body_bytes)
-        except TimeoutError:
-            raise RequestError.of(
-                408,
-                f"the body did not arrive within {limits.body_seconds:g} s",
-                cure="Send it at once.",
-                headers=_CLOSE,
-            ) from None
-
-    async def _rest(self, message: Message, receive: Receive, most: int) -> bytes:
-        """Read a body that comes in several messages."""
-        chunks: list[bytes] = []
-        total = 0
-        with ExitStack() as holding:
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                chunk: bytes = message.get("body", b"")
-                total += len(chunk)
-                if total <= most:
-                    chunks.append(chunk)
-                    holding.enter_context(self._holding(len(chunk)))
-                else:
-                    chunks.clear()
-                if not message.get("more_body") or total > most * _PATIENCE:
-                    break
-                message = await receive()
-        if total > most:
-            raise _too_large(most)
-        return b"".join(chunks)
-
-    @contextmanager
-    def _holding(self, length: int) -> Iterator[None]:
-        """Count bytes of a long body while they are held.
-
-        Raises:
-            RequestError: 503 when too many are held already.
-        """
-        limits = self._served.limits
-        if self._held + length > max(limits.held_bytes, limits.body_bytes):
-            raise _busy("too many long bodies are under way")
-        self._held += length
-        try:
-            yield
-        finally:
-            self._held -= length
-
-
-def _too_large(most: int) -> RequestError:
-    cure = f"Send at most {most:,} bytes; `tiltyard predict` answers whole tables."
-    return RequestError.of(413, "the body is too large", cure=cure, headers=_CLOSE)
-
-
-def _busy(what: str) -> RequestError:
-    return RequestError.of(503, what, cure="Ask again in a moment.", headers=((b"retry-after", b"1"),))
-
 
 def _retry_of(error: TiltyardError) -> Headers:
     """Return when to ask again after an answer that could not be logged."""
     return ((b"retry-after", b"%d" % error.retry_after),) if isinstance(error, UnloggedError) else ()
-
-
-def _announced(headers: Mapping[bytes, bytes]) -> tuple[int, bool]:
-    """Return the body's length (0 when unknown), and whether the client waits for a go-ahead."""
-    length = headers.get(b"content-length", b"")
-    return int(length) if length.isdigit() else 0, headers.get(b"expect", b"").lower() == b"100-continue"
 
 
 async def _other(scope: Scope, receive: Receive, send: Send) -> None:

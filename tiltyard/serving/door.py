@@ -15,7 +15,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tiltyard.serving.answers import Answer, RequestError
-from tiltyard.serving.asgi import App, Receive, Scope, Send
+from tiltyard.serving.asgi import App, Scope, Send
+from tiltyard.serving.bodies import Receive
 from tiltyard.serving.tokens import OPEN
 
 _CLOSE = (b"connection", b"close")
