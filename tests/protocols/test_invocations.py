@@ -216,7 +216,8 @@ BAD_BYTES: list[tuple[bytes, str, str]] = [
     (b"PAR1" + SECRET.encode() + b"PAR1", PARQUET, "no Parquet file"),
     (parquet({"age": [1.0]})[:-20], PARQUET, "no Parquet file"),
     (parquet({"age": pa.array([], pa.float64())}), PARQUET, "no rows"),
-    (parquet({"age": [[1.0]]}), PARQUET, "`age` is not a number"),
+    (parquet({"age": [[1.0]]}), PARQUET, "age: a column holds lists or structs"),
+    (parquet({"age": [{"b": 1.0}]}), PARQUET, "age: a column holds lists or structs"),
     (parquet({"plan": [SECRET]}), PARQUET, "there is no `age`"),
 ]
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tiltyard.serving.answers import RequestError
+from tiltyard.serving.answers import RequestError, shorten
 from tiltyard.serving.protocols.frames import too_many
+from tiltyard.serving.protocols.pages import unpacked_bytes
 
 _DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError)
 _TEXT = "BYTE_ARRAY"
@@ -33,11 +34,16 @@ def read(
     """
     try:
         file = _open(body)
-        _check_size(file.metadata, most_rows, most_bytes)
+        _check_rows(file.metadata, most_rows)
+        if file.metadata.num_rows == 0:
+            return {}, 0
         names = file.schema_arrow.names
         found = [name for name in wanted if name in names]
         if len(set(names)) < len(names):
             raise RequestError("a column name stands twice", cure="Name every column once.")
+        _check_flat(file.schema_arrow, found)
+        if unpacked_bytes(body, file.metadata) > most_bytes:
+            raise RequestError.of(413, "the table is too large when unpacked", cure="Send fewer rows or columns.")
         table = file.read(columns=found, use_threads=False)
         columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in found}
         rows = _agreed(int(file.metadata.num_rows), columns)
@@ -65,13 +71,23 @@ def _open(body: bytes) -> Any:
     return pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
 
 
-def _check_size(metadata: Any, most_rows: int, most_bytes: int) -> None:
-    """Refuse a table by what its footer says, before any of it is unpacked."""
+def _check_rows(metadata: Any, most_rows: int) -> None:
+    """Refuse a table by what its footer says; every flat column has a value a row, and no more are read."""
     if metadata.num_rows > most_rows:
         raise too_many(most_rows)
-    unpacked = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-    if unpacked > most_bytes:
-        raise RequestError.of(413, "the table is too large when unpacked", cure="Send fewer rows or columns.")
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        if group.num_rows > most_rows:
+            raise too_many(most_rows)
+        for index in range(group.num_columns):
+            if group.column(index).num_values > group.num_rows and "." not in group.column(index).path_in_schema:
+                raise ValueError("more values than rows")
+
+
+def _check_flat(schema: Any, names: Sequence[str]) -> None:
+    """Refuse lists and structs, which no feature is, and which may be of any length in one row."""
+    for name in names:
+        if pa.types.is_nested(schema.field(name).type):
+            raise RequestError("a column holds lists or structs", where=shorten(name, 80), cure="Send plain values.")
 
 
 def _values(column: Any) -> list[object]:
