@@ -113,6 +113,11 @@ def test_notes_are_read_as_the_onnx_library_reads_them() -> None:
     assert note_of(content, "absent") is None
 
 
+def test_a_damaged_note_is_refused() -> None:
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        note_of(b"\x72\x02\x07\x07", NOTE)
+
+
 finite = st.floats(-1e6, 1e6)
 numbers = st.builds(
     NumberTerm, mean=finite, scale=st.floats(1e-3, 1e3), weight=finite, skewed=st.booleans(), missing=finite

@@ -64,15 +64,24 @@ def note_of(graph: bytes, key: str) -> bytes | None:
     """Return what the metadata of a graph holds under a key; None when there is no such key.
 
     Args:
-        graph: Content of an ONNX file that `refuse_external_data` has let pass.
+        graph: Content of an ONNX file.
         key: Of the entry.
+
+    Raises:
+        BundleError: The bytes are no ONNX model.
     """
+    try:
+        return next((value for name, value in _notes(graph) if name == key.encode()), None)
+    except (IndexError, ValueError) as error:
+        raise BundleError(f"`model.onnx` is not an ONNX model ({error})") from error
+
+
+def _notes(graph: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of the metadata."""
     for field, start, end in _fields(graph, 0, len(graph)):
         if field == METADATA:
             entry = {number: graph[first:last] for number, first, last in _fields(graph, start, end)}
-            if entry.get(1) == key.encode():
-                return entry.get(2, b"")
-    return None
+            yield entry.get(1, b""), entry.get(2, b"")
 
 
 def _points_outside(data: bytes, message: str, start: int, end: int, *, depth: int) -> bool:
