@@ -11,12 +11,14 @@ from tests.steps.conftest import write_project
 from tiltyard.errors import AbsentError, ConflictError, RegistryError, UsageError
 from tiltyard.evaluation.records import Verdict
 from tiltyard.project.gates import GatesSection
-from tiltyard.registry import approvals, models, promotion
+from tiltyard.project.rollout import RolloutSection
+from tiltyard.registry import approvals, models, promotion, rollouts
 from tiltyard.registry.approvals import Approval
 from tiltyard.registry.client import Registry
 from tiltyard.registry.records import CHAMPION, ModelRef
 from tiltyard.steps.approving import decide, waiting, wanted
 from tiltyard.steps.place import Place, open_place
+from tiltyard.steps.rolling_out import begin, give_back
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -137,3 +139,32 @@ def test_approval_that_was_cut_off_is_completed_by_the_next_call(place: Place, m
     assert (champion(place), done.approval.standing) == (2, "promoted")
     assert place.ledger.entries()[-1].actor == "ada"
     assert isinstance(place.registry, Registry)
+
+
+def test_an_approval_starts_the_project_s_rollout_once(place: Place) -> None:
+    canary = RolloutSection(strategy="canary", steps=(0.1, 1.0))
+    place = Place(place.project.model_copy(update={"rollout": canary}), place.workplace)
+    ask(place)
+    done = decide(place, 2, "approve", actor="ada", reason="review")
+    assert (done.promotion, champion(place), done.approval.standing) == (None, 1, "approved")
+    assert done.rollout is not None
+    assert (done.rollout.version, done.rollout.actor, done.rollout.reason) == (2, "ada", "review")
+    assert "version 2 answers 0.1 of the requests instead of version 1" in done.sentence
+    assert decide(place, 2, "approve", actor="ada", reason="review").rollout == done.rollout
+    rollouts.promote(place.ledger, place.registry, done.rollout, actor="server", reason="it held")
+    again = decide(place, 2, "approve", actor="ada", reason="review")
+    assert (again.approval.standing, champion(place)) == ("promoted", 2)
+
+
+def test_an_approval_waits_while_another_version_is_being_rolled_out(place: Place) -> None:
+    canary = RolloutSection(strategy="canary")
+    place = Place(place.project.model_copy(update={"rollout": canary}), place.workplace)
+    begin(place, 3, strategy="shadow", reason="first")
+    ask(place)
+    done = decide(place, 2, "approve", actor="ada", reason="review")
+    assert (done.rollout, done.promotion) == (None, None)
+    assert "version 3 is being rolled out" in done.sentence
+    give_back(place, reason="no")
+    then = decide(place, 2, "approve", actor="ada", reason="review")
+    assert then.rollout is not None
+    assert (then.rollout.version, then.rollout.settings) == (2, canary)
