@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pyarrow as pa
@@ -21,6 +22,7 @@ import pytest
 from tests.conftest import free_port
 from tests.serving.bundles import write_bundle
 from tests.serving.servers import Server, eventually, planned, running
+from tests.storage.conftest import BUCKET, s3_server
 from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.data.protection import guard_of
 from tiltyard.predictions.files import backlog, log_folder
@@ -33,7 +35,11 @@ from tiltyard.serving.handler import handle
 from tiltyard.serving.plan import Plan, SlotPlan
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served, load_slot
+from tiltyard.storage.base import Store
 from tiltyard.storage.folder import FolderStore
+from tiltyard.storage.opening import open_store
+
+__all__ = ["s3_server"]
 
 BODY = json.dumps({"features": [[1.0], [2.0]]})
 KEY = "a long random text"
@@ -84,7 +90,20 @@ class Asking:
                 connection.close()
 
 
-def test_what_is_answered_and_what_was_true_is_in_the_store_when_the_server_has_ended(tmp_path: Path) -> None:
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.exhaustive)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store of a server that is started now: the one of its home, or S3."""
+    if request.param == "folder":
+        return FolderStore(tmp_path / "home" / "store")
+    endpoint, address = request.getfixturevalue("s3_server"), f"s3://{BUCKET}/{uuid4().hex}"
+    monkeypatch.setenv("TILTYARD_STORE", address)
+    monkeypatch.setenv("TILTYARD_S3_ENDPOINT", endpoint)
+    return open_store(address, endpoint=endpoint, cache=tmp_path / "cache")
+
+
+def test_what_is_answered_and_what_was_true_is_in_the_store_when_the_server_has_ended(
+    tmp_path: Path, store: Store
+) -> None:
     home, away = tmp_path / "home", f"http://127.0.0.1:{free_port()}"
     plan = Plan(models={"demand": planned(tmp_path, 3)})
     with running(home, tracking_uri=away, plan=plan, poll=30.0) as server:
@@ -99,7 +118,7 @@ def test_what_is_answered_and_what_was_true_is_in_the_store_when_the_server_has_
     assert backlog(log_folder(home))[:2] == (0, 0)
     now = datetime.now(UTC)
     window = Window(now - timedelta(hours=1), now + timedelta(hours=1))
-    batches = list(read_labelled(FolderStore(home / "store"), "demand", window))
+    batches = list(read_labelled(store, "demand", window))
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert [(row["id"], row["feature_price"], row["label"]) for row in rows] == [
         (f"{asked['id']}-0", 1.0, None),
