@@ -211,11 +211,12 @@ def _verdicts(ledger: Ledger) -> tuple[Judgement, ...]:
     )
 
 
-def _ask_server(name: str, _: Workplace, stack: Addresses | None) -> dict[str, Any]:
+def _ask_server(name: str, workplace: Workplace, stack: Addresses | None) -> dict[str, Any]:
     """Ask the model server of the stack what it answers with."""
     if stack is None:
         return {}
-    models = fetch(f"{stack.server}/v1/models")["models"]
+    token = workplace.environment.token
+    models = fetch(f"{stack.server}/v1/models", token=token.get_secret_value() if token else None)["models"]
     return {"served": next((model for model in models if model["model"] == name), None)}
 
 

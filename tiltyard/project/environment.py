@@ -28,6 +28,7 @@ class Environment(BaseSettings):
         actor: Who acts, for the ledger; the login name when unset.
         webhook_secret: Shared with MLflow, which signs its calls to the model server with it; no calls are taken when
             unset.
+        token: Sent to a model server that wants one, by the commands that ask it.
         notify: Where people are told of promotions, refusals, questions and failures: URLs, separated by spaces or
             commas.
         notify_cooldown: Seconds within which the same thing is told once.
@@ -45,6 +46,7 @@ class Environment(BaseSettings):
     protect_key: SecretStr | None = None
     actor: str | None = None
     webhook_secret: SecretStr | None = None
+    token: SecretStr | None = None
     notify: SecretStr | None = None
     notify_cooldown: float = Field(default=900.0, ge=0, allow_inf_nan=False)
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")

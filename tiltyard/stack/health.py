@@ -108,19 +108,21 @@ def _age(pid: int) -> float:
         return float("inf")
 
 
-def fetch(url: str, content: object = None, *, read: bool = True) -> Any:
+def fetch(url: str, content: object = None, *, read: bool = True, token: str | None = None) -> Any:
     """Ask a server of this machine, around any proxy; return its answer read as JSON.
 
     Args:
         url: What to ask.
         content: Body of a POST, made JSON; a GET when None.
         read: Whether the answer is wanted.
+        token: For a server that wants one.
 
     Raises:
         StackError: It does not answer, refuses, or answers with something else than JSON.
     """
     body = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  # a stack's address
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(url, body, headers)  # noqa: S310  # a stack's address
     try:
         with _near.open(request, timeout=_TIMEOUT) as answer:
             return json.load(answer) if read else None
