@@ -2,10 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.serving.bundles import CONTRACT_OF_CHURN, CONTRACT_OF_DEMAND, Manner, telling_graph, write_bundle
@@ -225,3 +229,37 @@ def test_a_killed_and_a_stalled_shadow_change_no_answer(tmp_path: Path, register
         tally = load.stop()
         assert server.stop() == 0
     assert (tally.lost, tally.mixed, set(tally.versions)) == ([], 0, {1})
+
+
+@pytest.mark.exhaustive
+def test_what_a_shadow_adds_to_the_slowest_answers(tmp_path: Path, registered: Registered) -> None:
+    registered.promote(registered.add(manner="sloping"))
+    registered.add(manner="sloping")
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    with running(tmp_path) as server:
+        eventually(server.ready)
+        eventually(lambda: registered.ledger.champion() == 1)
+        registered.roll_out(2, RolloutSection(strategy="shadow", min_requests=(100_000_000,)))
+        eventually(lambda: server.children("shadow"))
+        shadow = server.children("shadow")[0]
+        for window in range(24):
+            is_running = window % 2 == 0
+            os.kill(shadow, signal.SIGCONT if is_running else signal.SIGSTOP)
+            seconds[is_running] += taken(server, requests=1_000)
+        os.kill(shadow, signal.SIGCONT)
+        eventually(lambda: compared(server) > 1_000)
+    with_shadow, without = ([float(np.percentile(seconds[key], at)) for at in (50, 99)] for key in (True, False))
+    ratios = [f"{a / b - 1:+.1%}" for a, b in zip(with_shadow, without, strict=True)]
+    print(f"p50 and p99 with a shadow {with_shadow} s, stalled {without} s: {ratios}")  # noqa: T201  # -s shows it
+
+
+def taken(server: Server, *, requests: int) -> list[float]:
+    """Return how long answers took, one after the other on one connection, in seconds."""
+    found = []
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        for _ in range(requests):
+            began = time.perf_counter()
+            connection.request("POST", "/v1/models/demand/predict", b'{"rows": [{"price": 1.0}]}')
+            assert connection.getresponse().read()
+            found.append(time.perf_counter() - began)
+    return found
