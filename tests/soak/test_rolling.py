@@ -3,20 +3,22 @@
 `TILTYARD_SOAK_RESTARTS=10` for more.
 """
 
+import asyncio
 import itertools
+import json
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import psutil
 import pytest
 
 from tests.conftest import free_port
-from tests.serving.loading import Load
+from tests.serving.load import Connection, Tally
 from tests.serving.servers import Server, eventually, planned
 from tests.soak.sizes import size
 from tiltyard.serving.plan import Plan
@@ -92,6 +94,50 @@ def front(tmp_path: Path) -> Iterator[Front]:
         made.stop()
 
 
+class Visitors:
+    """Clients that come on a new connection with every request, on a thread.
+
+    nginx ends idle connections when it is told of other servers; who is about to ask on one finds it closed.
+
+    Args:
+        port: Where nginx listens.
+        clients: How many at once.
+    """
+
+    def __init__(self, port: int, clients: int) -> None:
+        self.tally = Tally()
+        self._port = port
+        self._clients = clients
+        self._going = True
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask_all()))
+        self._thread.start()
+
+    def stop(self) -> Tally:
+        """Ask no more; return what was seen."""
+        self._going = False
+        self._thread.join()
+        return self.tally
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*(self._ask() for _ in range(self._clients)))
+
+    async def _ask(self) -> None:
+        while self._going:
+            connection = Connection(self._port)
+            try:
+                await connection.connect()
+                status, content = await connection.post("/v1/models/demand/predict", b'{"features": [[1.0], [2.0]]}')
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.tally.lost.append(repr(error))
+            else:
+                if status == 200:
+                    self.tally.count(json.loads(content))
+                else:
+                    self.tally.lost.append(f"{status} {content!r}")
+            connection.close()
+            await asyncio.sleep(0.005)
+
+
 def begin(folder: Path, version: int) -> Server:
     """Start a server whose champion is a version, and wait until it answers."""
     plan = Plan(models={"demand": planned(folder, version)})
@@ -115,7 +161,7 @@ def test_servers_restarted_one_after_the_other_behind_nginx_lose_and_mix_nothing
     standing = [fresh(1), fresh(1)]
     try:
         front.start([server.port for server in standing])
-        load = Load(cast("Server", front), clients=8, pause=0.005)
+        load = Visitors(front.port, clients=8)
         for number in range(RESTARTS):
             old = standing.pop(0)
             front.point([server.port for server in standing])

@@ -10,12 +10,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tiltyard.errors import AbsentError
+from tiltyard.errors import AbsentError, BundleError
 from tiltyard.registry.client import ABSENT, Registry, quiet
 from tiltyard.registry.records import CHALLENGER, CHAMPION, Glance, ModelRef, VersionInfo
 
 BUNDLE = "bundle"
 """Folder of the bundle within a version's files."""
+
+LARGEST_BUNDLE = 2 * 2**30
+"""Bytes of a bundle that are downloaded at most: more than all its files may have."""
 
 _PAGE = 500
 _NO_ALIAS = "INVALID_PARAMETER_VALUE"
@@ -172,8 +175,24 @@ def download_bundle(registry: Registry, ref: ModelRef, folder: Path) -> Path:
 
     Raises:
         RegistryError: There is no such version, it has no bundle, or MLflow cannot be reached or refuses.
+        BundleError: It is larger than any bundle is: it would fill the disk of whoever downloads it.
     """
+    if not folder.exists():
+        _refuse_too_large(registry, ref)
     return download(registry, ref, BUNDLE, folder)
+
+
+def _refuse_too_large(registry: Registry, ref: ModelRef) -> None:
+    """Refuse a bundle by what the store says of its files, before any of them is downloaded."""
+    with registry.explained(f"look at the files of {ref}"), quiet():
+        files = _repository(registry, ref).list_artifacts(BUNDLE)
+    total = sum(file.file_size or 0 for file in files)
+    if total > LARGEST_BUNDLE or any(file.is_dir for file in files):
+        raise BundleError(
+            f"the bundle of {ref} has {len(files)} entries and {total:,} bytes; at most {LARGEST_BUNDLE:,} bytes"
+            " without folders are downloaded",
+            cure="Only versions that Tiltyard registered can be served.",
+        )
 
 
 def has_bundle(registry: Registry, ref: ModelRef) -> bool:
