@@ -1,5 +1,6 @@
 """MLflow's scoring protocol without any transport: every row of its table, every form of a table, every refusal."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Mapping
@@ -13,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.protocols.models import FLOWERS
 from tests.serving.bundles import ROW
 from tiltyard.errors import TiltyardError
 from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.handler import handle, refuse
 from tiltyard.serving.protocols.invocations import MLFLOW_VERSION
 from tiltyard.serving.requests import Request
-from tiltyard.serving.slots import Served
+from tiltyard.serving.slots import Candidate, Served
 
 CHURN = "/v1/models/churn/invocations"
 DEMAND = "/v1/models/demand/invocations"
@@ -157,6 +159,25 @@ def test_other_content_types_are_refused_as_plain_text(served: Served, kind: str
     assert (answer.status, dict(answer.headers)[b"content-type"]) == (415, b"text/plain; charset=utf-8")
     assert SECRET.encode() not in answer.body
     assert b"text/csv" in answer.body
+
+
+def test_the_same_customer_meets_the_same_version_however_the_table_is_sent(weighing: Served) -> None:
+    slot = weighing.slots["flowers"]
+    candidate = Candidate(dataclasses.replace(slot, version=4, arm="candidate"), share=0.5, key="id", salt="flowers-1")
+    served = dataclasses.replace(weighing, candidates={"flowers": candidate})
+    versions: list[int] = []
+    for customer in range(8):
+        table = pd.DataFrame([{"id": f"customer {customer}", **FLOWERS[0]}])
+        bodies = {
+            JSON: json.dumps({"dataframe_records": table.to_dict("records")}).encode(),
+            CSV: table.to_csv(index=False).encode(),
+            PARQUET: table.to_parquet(),
+        }
+        answers = [send(served, body, kind, "/v1/models/flowers/invocations") for kind, body in bodies.items()]
+        met = {answer.about.version for answer in answers if answer.about is not None}
+        assert len(met) == 1
+        versions += met
+    assert set(versions) == {3, 4}
 
 
 BAD: list[tuple[object, str, str]] = [
