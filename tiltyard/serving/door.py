@@ -122,7 +122,9 @@ class Door(HttpToolsProtocol):
         """Answer a whole request here and now where nothing has to be waited for."""
         super().on_message_complete()
         cycle = self._next
-        if cycle is None or cycle is not self.cycle or self.flow.write_paused or self.gate.is_late():
+        if cycle is None or cycle is not self.cycle or self.transport.is_closing():
+            return
+        if self.flow.write_paused or self.gate.is_late():
             return
         answer = self.gate.app.prompt(cycle.scope, bytes(cycle.body))  # type: ignore[arg-type]  # what ASGI has
         if answer is not None:
@@ -148,7 +150,7 @@ class Door(HttpToolsProtocol):
     def _begin(self) -> None:
         """Begin a task for a request that is waiting for one."""
         cycle, self._next = self._next, None
-        if cycle is not None:
+        if cycle is not None and not self.transport.is_closing():
             super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
 
     def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
