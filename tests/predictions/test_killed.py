@@ -14,6 +14,8 @@ from tiltyard.predictions.recovery import recover
 from tiltyard.predictions.shipping import ship
 from tiltyard.storage.folder import FolderStore
 
+THOROUGH = (pytest.mark.exhaustive, pytest.mark.timeout(1800))
+
 HEAD = """
 import asyncio, itertools, os, sys
 from pathlib import Path
@@ -105,7 +107,7 @@ def ship_all(folder: Path, store: FolderStore) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=THOROUGH)])
 def test_what_killed_workers_acknowledged_is_stored_once(tmp_path: Path, rounds: int) -> None:
     folder, store = tmp_path / "log", FolderStore(tmp_path / "store")
     chance = random.Random(rounds)
@@ -146,7 +148,7 @@ def lose_power(folder: Path, said: list[str], *, zeros: bool) -> None:
             os.truncate(path, before)
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=THOROUGH)])
 def test_what_was_acknowledged_survives_the_loss_of_power(tmp_path: Path, rounds: int) -> None:
     store, chance = FolderStore(tmp_path / "store"), random.Random(rounds)
     acknowledged: list[str] = []
