@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import TIMES, contracts, same, texts
 from tiltyard.bundle.encoder import Encoder
-from tiltyard.bundle.reading import Reader, Typed
+from tiltyard.bundle.reading import MOST_COLUMNS, Reader, Typed
 from tiltyard.data.contract import Column, Contract, Guard, Kind, Role
 from tiltyard.data.protection import guard_of
 from tiltyard.data.rows import rows_to_columns
@@ -255,6 +255,13 @@ def test_a_column_may_have_any_name(name: str) -> None:
     reader, rows = reader_of(contract), [{name: 2.5}]
     quick = reader.read(json.dumps({"rows": rows}).encode(), MOST)
     assert_same(quick or reader.type(rows), carefully(contract, rows))
+
+
+def test_a_very_wide_row_is_read_with_care() -> None:
+    columns = [Column(name=f"n{number}", kind=Kind.NUMBER) for number in range(MOST_COLUMNS)]
+    contract, rows = contract_of(*columns), [{column.name: 1.5 for column in columns}]
+    assert reader_of(contract).read(json.dumps({"rows": rows}).encode(), MOST) is None
+    assert_same(reader_of(contract).type(rows), carefully(contract, rows))
 
 
 def test_minus_zero_keeps_its_sign() -> None:

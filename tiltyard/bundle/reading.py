@@ -31,6 +31,10 @@ _PLAIN: dict[Kind, Any] = {
 }
 """JSON types that a kind can be written in."""
 
+MOST_COLUMNS = 300
+"""Columns of a contract at most whose rows become structs: each key is looked for among the fields one by one, so that
+a wide row in another order than the contract's would take long."""
+
 
 class Typed(NamedTuple):
     """The rows of a request, typed and protected.
@@ -240,10 +244,12 @@ def _with_none(values: Sequence[Value]) -> Sequence[Value]:
 def _decoder_of(contract: Contract) -> msgspec.json.Decoder[Any] | None:
     """Return the decoder of bodies: the features in their order, then the other columns, which are not read.
 
-    None for a contract with a name that msgspec takes for no field: with a quotation mark, a backslash or a control
-    character.
+    None for a very wide contract, and for one with a name that msgspec takes for no field: with a quotation mark, a
+    backslash or a control character.
     """
     columns = [*contract.features, *_others(contract)]
+    if len(columns) > MOST_COLUMNS:
+        return None
     fields = [(f"c{at}", *_field(column, is_read=at < len(contract.features))) for at, column in enumerate(columns)]
     try:
         row = msgspec.defstruct("Row", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
