@@ -190,6 +190,20 @@ def test_a_tail_reads_whole_lines_and_goes_on_when_a_segment_is_sealed(tmp_path:
     tail.close()
 
 
+def test_a_line_that_is_taken_back_for_want_of_room_is_no_line(tmp_path: Path) -> None:
+    segment = tmp_path / f"one{OPEN}"
+    segment.touch()
+    tail = Tail(tmp_path)
+    with segment.open("ab", buffering=0) as file:
+        file.write(b"a\nhalf of a li")
+        assert tail.read() == ([b"a"], 0)
+        file.truncate(2)
+        assert tail.read() == ([], 0)
+        file.write(b"b\n")
+        assert tail.read() == ([b"b"], 0)
+    tail.close()
+
+
 def test_a_tail_that_falls_behind_skips_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tailing, "MOST_BYTES", 100)
     tail = Tail(tmp_path)

@@ -1,14 +1,17 @@
 """Following the plan: what is new is loaded, what fails is tried again, nothing that answers is lost."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.serving.servers import planned
 from tiltyard.serving import following
+from tiltyard.serving.answers import RequestError
 from tiltyard.serving.following import PlanFollower
-from tiltyard.serving.plan import Plan, forget_looks, write_plan
+from tiltyard.serving.plan import CandidatePlan, Plan, forget_looks, write_plan
+from tiltyard.serving.reports import Report
 from tiltyard.serving.settings import WorkerSettings
 from tiltyard.serving.slots import Served
 
@@ -75,3 +78,44 @@ def test_a_worker_waits_for_a_whole_plan_and_longer_for_a_sidecar_that_has_not_l
     assert not follower.is_worth_waiting(early)
     plan.write_text("{")
     assert follower.is_worth_waiting(early)
+
+
+def test_all_three_versions_are_loaded_and_none_of_them_twice(
+    tmp_path: Path, plan: Path, follower: PlanFollower
+) -> None:
+    one, two, three = (planned(tmp_path, version) for version in (1, 2, 3))
+    candidate = CandidatePlan(slot=three, start=1, strategy="canary", share=1.0)
+    whole = Plan(models={"demand": one}).with_slot("demand", two).with_candidate("demand", candidate)
+    write_plan(plan, whole)
+    served = follower.load(Served(NAMES))
+    assert [served.find("demand", version).arm for version in (1, 2, 3)] == ["previous", "champion", "candidate"]
+    assert served.route("demand", "any").version == 3
+    for slot in (one, two, three):
+        shutil.rmtree(slot.bundle)
+    write_plan(plan, whole.with_slot("demand", three))
+    promoted = follower.load(served)
+    assert (promoted.route("demand", "any").version, promoted.find("demand").arm) == (3, "champion")
+    assert promoted.find("demand").runtime is served.find("demand", 3).runtime
+    write_plan(plan, whole.with_slot("demand", three).with_slot("demand", two))
+    back = follower.load(promoted)
+    assert (back.find("demand").version, back.failed) == (2, {})
+    assert back.find("demand").runtime is served.find("demand").runtime
+
+
+def test_a_candidate_or_a_version_before_that_cannot_be_loaded_harms_no_champion(
+    tmp_path: Path, plan: Path, follower: PlanFollower
+) -> None:
+    one, two, three = (planned(tmp_path, version) for version in (1, 2, 3))
+    for slot in (one, three):
+        shutil.rmtree(slot.bundle)
+    whole = Plan(models={"demand": one}).with_slot("demand", two)
+    write_plan(plan, whole)
+    served = follower.load(Served(NAMES))
+    assert (served.find("demand").version, served.previous, follower.due()) == (2, {}, False)
+    write_plan(plan, whole.with_candidate("demand", CandidatePlan(slot=three, start=1, strategy="canary", share=1.0)))
+    served = follower.load(served)
+    assert (served.route("demand", "any").version, served.candidates, served.failed) == (2, {}, {})
+    report = Report.model_validate_json(next(tmp_path.glob("workers/*.json")).read_bytes())
+    assert "Version 3 cannot be loaded" in report.failed["demand"]
+    with pytest.raises(RequestError, match="version 3 of `demand` is not loaded"):
+        served.find("demand", 3)

@@ -106,9 +106,10 @@ class PlanFollower:
     def _settled(self, loaded: Loaded, wanted: tuple[str, ...]) -> Served:
         """Note what could not be loaded, and give up what there is no room for."""
         served, problems = loaded
-        for problem in problems.values():
+        for (_, arm), problem in problems.items():
             _log.error("%s", problem, exc_info=None if isinstance(problem, TiltyardError) else problem)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            if arm != "previous":
+                self._retry_at = time.monotonic() + RETRY_SECONDS
         told = {key: _told(self._version(key), problem) for key, problem in problems.items()}
         failed = {name: sentence for (name, arm), sentence in told.items() if arm == "champion"}
         served = dataclasses.replace(served, failed=failed)

@@ -46,8 +46,11 @@ class _Segment:
             self._whole = self._file.read(1) == _END
 
     def read(self) -> Lines:
-        """Return what was added since the last time."""
+        """Return what was added since the last time; a line that found no room on the disk was taken back."""
         skipped = 0
+        if self._unread() < 0:
+            self._file.seek(0, os.SEEK_END)
+            self._rest = b""
         while self._unread() > MOST_BYTES:
             content = self._file.read(min(self._unread() - MOST_BYTES // 2, MOST_BYTES))
             skipped += content.count(_END)
