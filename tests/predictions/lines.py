@@ -1,11 +1,7 @@
 """Contracts and records of the prediction log, and what the store holds of them."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +13,6 @@ from tiltyard.predictions.record import Record, record_line, schema_line
 from tiltyard.project.metrics import Task
 from tiltyard.storage.base import Store
 
-ROOT = Path(__file__).parents[2]
 MODEL = "churn"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WEEK = Window(NOON - timedelta(days=3), NOON + timedelta(days=4))
@@ -71,9 +66,3 @@ def stored(store: Store) -> Counter[str]:
     for key in store.list(f"predictions/{MODEL}"):
         found.update(pq.read_table(pa.BufferReader(store.read(key))).column("id").to_pylist())
     return found
-
-
-def begin(code: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a few lines in a process of their own, whose output can be read."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE)

@@ -4,16 +4,19 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.predictions.lines import begin, stored
+from tests.predictions.lines import stored
 from tiltyard.predictions.recovery import recover
 from tiltyard.predictions.shipping import ship
 from tiltyard.storage.folder import FolderStore
 
+ROOT = Path(__file__).parents[2]
 THOROUGH = (pytest.mark.exhaustive, pytest.mark.timeout(1800))
 
 HEAD = """
@@ -81,6 +84,32 @@ while True:
 """
 
 
+class Begin:
+    """Starts a few lines in processes of their own, whose output can be read."""
+
+    def __init__(self) -> None:
+        self._begun: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one."""
+        command, environment = [sys.executable, "-c", code, *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+        self._begun.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
+        return self._begun[-1]
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for process in self._begun:
+            end(process)
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Processes that are gone when the test is over, however it ends."""
+    begun = Begin()
+    yield begun
+    begun.end()
+
+
 def killed_after(process: subprocess.Popen[bytes], lines: int, seconds: float) -> list[str]:
     """Kill a process some time after it said so many lines; return all the lines that it said whole."""
     assert process.stdout is not None
@@ -108,7 +137,7 @@ def ship_all(folder: Path, store: FolderStore) -> None:
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=THOROUGH)])
-def test_what_killed_workers_acknowledged_is_stored_once(tmp_path: Path, rounds: int) -> None:
+def test_what_killed_workers_acknowledged_is_stored_once(tmp_path: Path, begin: Begin, rounds: int) -> None:
     folder, store = tmp_path / "log", FolderStore(tmp_path / "store")
     chance = random.Random(rounds)
     acknowledged: dict[str, int] = {}
@@ -149,7 +178,7 @@ def lose_power(folder: Path, said: list[str], *, zeros: bool) -> None:
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=THOROUGH)])
-def test_what_was_acknowledged_survives_the_loss_of_power(tmp_path: Path, rounds: int) -> None:
+def test_what_was_acknowledged_survives_the_loss_of_power(tmp_path: Path, begin: Begin, rounds: int) -> None:
     store, chance = FolderStore(tmp_path / "store"), random.Random(rounds)
     acknowledged: list[str] = []
     for number in range(rounds):
