@@ -265,3 +265,20 @@ def test_every_answer_has_headers_that_keep_browsers_safe(served: Served) -> Non
         assert len(names) == len(set(names))
         assert b"frame-ancestors 'none'" in transport.headers[b"content-security-policy"]
         assert transport.headers[b"referrer-policy"] == b"no-referrer"
+
+
+def test_what_has_to_wait_is_not_answered_promptly(served: Served, tmp_path: Path) -> None:
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": []}
+    log = PredictionLog(tmp_path, LogSettings(durability="disk"))
+    waiting = App(served, Parts(log=log))
+    assert waiting.prompt(scope, BODY) is None
+    assert run(served, Transport(chunk(BODY)), parts=Parts(log=log)).answer[0] == 200
+    assert log.counts.written == 1
+    log.close()
+    app = App(served)
+    answer = app.prompt(scope, BODY)
+    assert answer is not None
+    assert answer.status == 200
+    assert app.prompt(scope, b" " * asgi.LONG_BODY) is None
+    assert app.prompt({**scope, "headers": [(b"content-encoding", b"gzip")]}, BODY) is None
+    assert app.prompt({**scope, "path": "/metrics"}, b"") is None
