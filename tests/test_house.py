@@ -28,8 +28,9 @@ HEAVY = (
     "rich",
 )
 
-DEFERRED = {"tiltyard/serving/protocols/frames.py:from_parquet"}
-"""Functions that import as late as they can: few servers are ever sent a Parquet body, and Arrow takes 40 MB a worker."""
+DEFERRED = {"tiltyard/serving/protocols/frames.py:from_parquet", "tiltyard/bundle/runtime.py:_onnxruntime"}
+"""Functions that import as late as they can: few servers are ever sent a Parquet body, and Arrow takes 40 MB a worker;
+linear models need no onnxruntime, which takes 25."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -1,6 +1,5 @@
 """The runtime: a verified bundle that answers. onnxruntime and numpy only; no code comes from the model."""
 
-import importlib
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -280,9 +279,10 @@ def row_differences(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
 @cache
 def _onnxruntime() -> Any:
     """Return the library, which a worker with linear models alone never needs: 25 MB of its memory."""
-    library = importlib.import_module("onnxruntime")
-    library.disable_telemetry_events()  # nothing here calls out
-    return library
+    import onnxruntime  # noqa: PLC0415  # as late as can be
+
+    onnxruntime.disable_telemetry_events()  # nothing here calls out
+    return onnxruntime
 
 
 def _open(graph: bytes) -> Any:
