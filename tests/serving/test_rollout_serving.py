@@ -110,6 +110,7 @@ def test_a_candidate_that_fails_is_never_seen_and_returns_by_itself(tmp_path: Pa
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1800)
 def test_twenty_canaries_and_twenty_ways_back_under_load_lose_and_mix_nothing(
     tmp_path: Path, registered: Registered
 ) -> None:

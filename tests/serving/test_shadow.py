@@ -246,6 +246,7 @@ def test_a_killed_and_a_stalled_shadow_change_no_answer(tmp_path: Path, register
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1800)
 def test_what_a_shadow_adds_to_the_slowest_answers(tmp_path: Path, registered: Registered) -> None:
     registered.promote(registered.add(manner="sloping"))
     registered.add(manner="sloping")
