@@ -12,6 +12,7 @@ from tiltyard.registry.client import connect
 from tiltyard.registry.records import ModelRef
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["graph of two terabytes", "code folder"])
 def test_what_is_no_bundle_by_its_size_alone_is_left_where_it_is(
     name: str, registered: Registered, tmp_path: Path

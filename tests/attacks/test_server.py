@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,6 @@ VERSIONS = (
     "tensor in another file, behind long keys",
     "tensor bomb",
 )
-FEW = VERSIONS[0], VERSIONS[3]
 PREDICT = b"POST /v1/models/demand/predict HTTP/1.1\r\nhost: x\r\n"
 BODY = b'{"features": [1.0]}'
 
@@ -44,9 +43,9 @@ def add_hostile(registered: Registered, name: str, number: int) -> int:
     return int(made.version)
 
 
-@pytest.mark.parametrize("names", [FEW, pytest.param(VERSIONS, marks=pytest.mark.exhaustive)], ids=["few", "all"])
+@pytest.mark.exhaustive
 def test_hostile_versions_are_refused_while_the_champion_answers(
-    names: Sequence[str], registered: Registered, monkeypatch: pytest.MonkeyPatch
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = registered.workplace.home
     canary = home / "canary"
@@ -55,7 +54,7 @@ def test_hostile_versions_are_refused_while_the_champion_answers(
     with running(home) as server:
         eventually(server.ready)
         load = Load(server, clients=2, pause=0.01)
-        for number, name in enumerate(names):
+        for number, name in enumerate(VERSIONS):
             version = add_hostile(registered, name, number)
             registered.promote(version)
             reason = eventually(partial(refusal_of, registered, version))

@@ -21,6 +21,7 @@ REQUESTS = size("REQUESTS", 60_000)
 SWAPS = size("SWAPS", 24)
 FIRST_REQUESTS = min(10_000, REQUESTS // 3)
 FIRST_SWAPS = 8
+FIRST_SEGMENTS = 2
 VERSIONS = 4
 CONNECTIONS = 32
 BODY = b'{"features": [1.5]}'
@@ -61,12 +62,18 @@ def memory(server: Server) -> dict[str, float]:
     }
 
 
-def load_and_swap(server: Server, swaps: Swaps, *, requests: int, until: int) -> int:
-    """Ask so often, with 32 connections, while the alias moves; return the number of answers."""
+def shipped(home: Path) -> int:
+    """Return how many segments are in the store: with the first, the sidecar loads what writes Parquet."""
+    return sum(1 for _ in (home / "store" / "predictions").rglob("*.parquet"))
+
+
+def load_and_swap(server: Server, swaps: Swaps, *, requests: int, until: int, segments: int = 0) -> int:
+    """Ask with 32 connections while the alias moves, until all of it is done; return the number of answers."""
+    home = server.plan.parents[2]
     moving = threading.Thread(target=swaps.run, args=(until,))
     moving.start()
     answers = 0
-    while answers < requests or moving.is_alive():
+    while answers < requests or moving.is_alive() or shipped(home) < segments:
         tally = asyncio.run(ask(server.port, [ONE], CONNECTIONS, 2.0))
         assert tally.errors == {}
         answers += len(tally.times)
@@ -84,7 +91,7 @@ def test_memory_stays(tmp_path: Path, registered: Registered) -> None:
     with running(tmp_path, poll=0.2) as server:
         eventually(server.ready, seconds=120)
         swaps = Swaps(registered, server)
-        first = load_and_swap(server, swaps, requests=FIRST_REQUESTS, until=FIRST_SWAPS)
+        first = load_and_swap(server, swaps, requests=FIRST_REQUESTS, until=FIRST_SWAPS, segments=FIRST_SEGMENTS)
         before = memory(server)
         rest = load_and_swap(server, swaps, requests=REQUESTS - first, until=SWAPS)
         after = memory(server)
