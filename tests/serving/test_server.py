@@ -94,7 +94,7 @@ def test_workers_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         children = psutil.Process(server.process.pid).children()
         server.process.kill()
         server.process.wait()
-        assert not psutil.wait_procs(children, timeout=30)[1]
+        assert not psutil.wait_procs(children, timeout=120)[1]
 
 
 def test_a_bundle_that_is_damaged_in_the_cache_never_answers(tmp_path: Path) -> None:
