@@ -14,6 +14,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from tiltyard.errors import OrchestrationError
 
 APPLICATION = "prefect.server.api.server:create_app"
@@ -27,6 +29,8 @@ _AS_PREFECTS_OWN = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1",
 class TemporaryServer:
     """A Prefect server on a free port of this machine, until the process ends.
 
+    Two that start at the same moment in one home would both make the tables of its database, so they take turns.
+
     Args:
         home: Folder in which Prefect keeps its state.
 
@@ -39,6 +43,8 @@ class TemporaryServer:
         self.api = f"http://127.0.0.1:{port}/api"
         self._log = home / "temporary-server.log"
         home.mkdir(parents=True, exist_ok=True)
+        self._turn = FileLock(home / "temporary-server.lock", thread_local=False)
+        self._take_turn()
         address = ("--host", "127.0.0.1", "--port", str(port))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -49,6 +55,14 @@ class TemporaryServer:
                 stderr=log,
             )
         atexit.register(self.stop)
+
+    def _take_turn(self) -> None:
+        try:
+            self._turn.acquire(timeout=_START_SECONDS)
+        except Timeout:
+            what = f"another temporary Prefect server has been starting here for {_START_SECONDS:.0f} s"
+            cure = "Run the command again, or start servers that stay by `tiltyard up`."
+            raise OrchestrationError(what, where=self._turn.lock_file, cure=cure) from None
 
     @property
     def alive(self) -> bool:
@@ -61,10 +75,16 @@ class TemporaryServer:
         Raises:
             OrchestrationError: It ended, or does not answer in time.
         """
+        try:
+            self._wait()
+        finally:
+            self._turn.release()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if not self.alive or time.monotonic() > deadline:
-                what = "ended at once" if not self.alive else f"did not answer in {_START_SECONDS:.0f} s"
+                what = "ended as it started" if not self.alive else f"did not answer in {_START_SECONDS:.0f} s"
                 cure = "Run the command again, or start servers that stay by `tiltyard up`."
                 raise OrchestrationError(f"the temporary Prefect server {what}", where=str(self._log), cure=cure)
             time.sleep(0.05)

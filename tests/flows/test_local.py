@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.local import is_temporary, prepare, temporary_server
 from flows.orchestrator import using
+from flows.temporary import TemporaryServer
 from tests.conftest import free_port
 from tiltyard.errors import OrchestrationError
 from tiltyard.project.environment import Workplace
@@ -70,8 +72,21 @@ def test_a_temporary_server_answers_and_ends(workplace: Workplace) -> None:
         assert PREFECT_API_URL.value() == server.api
     server.stop()
     assert not server.alive
-    with pytest.raises(OrchestrationError, match="ended at once"):
+    with pytest.raises(OrchestrationError, match="ended as it started"):
         server.wait()
+
+
+@pytest.mark.exhaustive
+def test_two_that_start_at_once_in_a_new_home_take_turns(workplace: Workplace) -> None:
+    prepare(workplace)
+    home = workplace.home / "prefect"
+    with ThreadPoolExecutor() as threads:
+        first = TemporaryServer(home)
+        second = threads.submit(TemporaryServer, home)
+        first.wait()
+        second.result().wait()
+    first.stop()
+    second.result().stop()
 
 
 @pytest.mark.parametrize("known", ["address", "profile"])
