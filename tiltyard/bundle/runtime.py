@@ -94,8 +94,11 @@ class GraphSession:
         return folded.scorer()
 
     def _check_signature(self, features: int) -> None:
-        inputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_inputs()]
-        outputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_outputs()]
+        try:
+            inputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_inputs()]
+            outputs = [(item.name, item.type, item.shape[1:]) for item in self._session.get_outputs()]
+        except UnicodeDecodeError as error:
+            raise BundleError(f"`{GRAPH}` has names that are not UTF-8", cure="Build the bundle again.") from error
         wanted_inputs = [(INPUT, "tensor(float)", [features])]
         wanted_outputs = [(self._outputs[0], "tensor(double)", [] if self._classes is None else [self._classes])]
         for found, wanted in ((inputs, wanted_inputs), (outputs, wanted_outputs)):
