@@ -16,12 +16,12 @@ from tests.steps.conftest import Trained, contract, table, train, write_project
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.errors import ProjectError
+from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.handler import handle
 from tiltyard.serving.plan import Plan, SlotPlan, write_plan
 from tiltyard.serving.requests import Request
 from tiltyard.serving.settings import WorkerSettings
 from tiltyard.serving.slots import Served
-from tiltyard.serving.worker import PlanFollower
 from tiltyard.steps.data import load_table
 from tiltyard.steps.scoring import score_table
 
