@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 
 
@@ -13,6 +14,16 @@ def start_log(role: str) -> None:
         format=f"%(asctime)s %(levelname)-7s {role}[%(process)d] %(message)s",
         force=True,
     )
+
+
+def hold_back_end() -> None:
+    """Let SIGTERM wait, over the start of another program too, until `hear_end`: what is told early is not lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def hear_end() -> None:
+    """Let SIGTERM come, and the one that has waited at once."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def orphaned(parent: int) -> bool:

@@ -25,7 +25,7 @@ from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
 from tiltyard.serving.counting import clear, metrics_folder
 from tiltyard.serving.plan import forget_looks, has_rollouts
-from tiltyard.serving.processes import start_log
+from tiltyard.serving.processes import hold_back_end, start_log
 from tiltyard.serving.settings import (
     DRAIN_SECONDS,
     Limits,
@@ -249,6 +249,7 @@ class Child:
                 env=self._environment,
                 pass_fds=self._inherited,
                 start_new_session=True,
+                preexec_fn=hold_back_end if self.role == "sidecar" else None,  # no threads here
             )
             code = await self._process.wait()
             if stopping.is_set() or (code == 0 and not self._wanted()):

@@ -29,7 +29,7 @@ from tiltyard.serving.metrics import SidecarGauges
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
 from tiltyard.serving.policies import Policies
 from tiltyard.serving.preparing import Prepared, Preparer
-from tiltyard.serving.processes import orphaned, start_log
+from tiltyard.serving.processes import hear_end, orphaned, start_log
 from tiltyard.serving.rollouts import Rollouts
 from tiltyard.serving.settings import SidecarSettings
 from tiltyard.serving.shipping import Shipper, start_shipping
@@ -324,6 +324,7 @@ def main(arguments: list[str]) -> None:
     workplace = Workplace(settings.project_file)
     shipper = start_shipping(workplace)
     signal.signal(signal.SIGTERM, lambda *_: _end(shipper))
+    hear_end()
     gauges = SidecarGauges(metrics_folder(settings.plan))
     sidecar = Sidecar(settings, Champions(workplace), beside=True)
     while not orphaned(settings.parent):
