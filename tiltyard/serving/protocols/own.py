@@ -41,7 +41,8 @@ from tiltyard.serving.slots import Served, Slot
 _MODELS = "/v1/models"
 _ROUTES = (
     "POST /v1/models/{name}/predict, /v1/models/{name}/feedback, "
-    "GET /v1/models, /v1/models/{name}, /health/live, /health/ready"
+    "GET /v1/models, /v1/models/{name}, /health/live, /health/ready, /docs, /openapi.json, /metrics; "
+    "the Open Inference Protocol under /v2; MLflow's /invocations"
 )
 _MOST_NOTED = 20
 
