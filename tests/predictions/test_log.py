@@ -46,7 +46,7 @@ def test_a_line_is_in_the_file_before_append_returns(tmp_path: Path) -> None:
     assert contents(tmp_path / "new" / "log") == {".open": SCHEMA + line("a") + line("b")}
     log.close()
     assert contents(tmp_path / "new" / "log") == {".jsonl": SCHEMA + line("a") + line("b")}
-    assert log.counts == (2, len(SCHEMA + line("a") + line("b")), 0)
+    assert log.counts == (2, len(SCHEMA + line("a") + line("b")), 0, 0)
 
 
 def test_every_segment_names_the_schemas_that_it_needs(tmp_path: Path) -> None:
@@ -153,7 +153,8 @@ def test_on_a_full_disk_nothing_is_torn(
     log.close()
     assert sealed(tmp_path) == SCHEMA + line("a") + line("c")
     assert log.counts.written == 2
-    assert log.counts.unlogged == (3 if policy == "refuse" else 6)
+    assert (log.counts.unlogged, log.counts.refused) == ((0, 3) if policy == "refuse" else (3, 3))
+    assert not log.is_refusing
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert str(tmp_path) in caplog.text
 
@@ -246,8 +247,10 @@ def test_a_disk_that_refuses_the_flush_acknowledges_nothing(
                 asyncio.run(answer("a"))
         else:
             asyncio.run(answer("a"))
-    assert log.counts.unlogged == 1
+    assert log.counts.unlogged + log.counts.refused == 1
+    assert log.is_refusing == (policy == "refuse")
     asyncio.run(answer("b"))
+    assert not log.is_refusing
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     log.close()
     assert sealed(tmp_path).endswith(SCHEMA + line("b"))

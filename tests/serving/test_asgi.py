@@ -170,10 +170,15 @@ def test_an_answer_that_cannot_be_logged_is_refused_or_counted(
 ) -> None:
     (tmp_path / "log").write_text("no folder")
     log = PredictionLog(tmp_path / "log", LogSettings(when_full=when_full))
-    transport = run(served, Transport(chunk(BODY)), parts=Parts(log=log))
+    app = App(dataclasses.replace(served, names=("churn",)), Parts(log=log))
+    transport = Transport(chunk(BODY))
+    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": []}
+    asyncio.run(app(scope, transport.receive, transport.send))
+    app.tick()
     assert transport.answer[0] == status
     assert (b"retry-after" in transport.headers) == (status == 503)
-    assert log.counts.unlogged == 1
+    assert (log.counts.unlogged, log.counts.refused) == ((0, 1) if when_full == "refuse" else (1, 0))
+    assert app.served.standing == ("unlogged" if when_full == "refuse" else "ready")
     log.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tiltyard.evaluation.evidence import LATENCY_BOUNDS
+from tiltyard.predictions.log import Counts
 from tiltyard.serving import counting, metrics
 from tiltyard.serving.answers import About
 from tiltyard.serving.counting import CELLS, Page, Series, clear, read_pages
@@ -145,10 +146,10 @@ def test_a_candidate_whose_place_the_champion_took_has_failed(tmp_path: Path, co
 
 
 def test_many_versions_take_no_more_room(tmp_path: Path, counted: Metrics) -> None:
-    counted.set_log(5, 1)
+    counted.set_log(Counts(written=5, bytes=500, unlogged=1, refused=0))
     for version in range(1, 4 * MOST_ARMS):
         counted.count_answer(CHURN._replace(version=version), "tiltyard", 200, 0.0002)
-    counted.set_log(6, 1)
+    counted.set_log(Counts(written=6, bytes=600, unlogged=1, refused=2))
     found = samples(tmp_path)
     total = [value for (name, _), value in found.items() if name == "tiltyard_requests_total"]
     assert sum(total) == 4 * MOST_ARMS - 1
@@ -157,6 +158,7 @@ def test_many_versions_take_no_more_room(tmp_path: Path, counted: Metrics) -> No
     assert len(list(tmp_path.glob("*.page"))) <= 2
     assert only(found, "tiltyard_log_records_total") == 6
     assert only(found, "tiltyard_log_records_missing_total") == 1
+    assert only(found, "tiltyard_log_refusals_total") == 2
 
 
 def test_names_of_columns_and_classes_are_bounded(tmp_path: Path, counted: Metrics) -> None:

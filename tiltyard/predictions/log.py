@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -17,6 +18,9 @@ from tiltyard.predictions.settings import LogSettings
 
 RETRY_SECONDS = 2
 """When a client may ask again after an answer that could not be logged."""
+
+REFUSING_SECONDS = 10.0
+"""For how long after such an answer requests had better go elsewhere; then one shows whether there is room again."""
 
 _ROTATE_AGAIN_SECONDS = 1.0
 
@@ -35,12 +39,14 @@ class Counts(NamedTuple):
     Attributes:
         written: Appended lines, those of schemas aside.
         bytes: Appended bytes.
-        unlogged: Answers that could not be logged, and were sent or refused.
+        unlogged: Answers that were sent though they could not be logged.
+        refused: Answers that were refused because they could not be logged.
     """
 
     written: int
     bytes: int
     unlogged: int
+    refused: int
 
 
 class Ticket(NamedTuple):
@@ -88,7 +94,8 @@ class PredictionLog:
         self._segment: Segment | None = None
         self._retired: list[Segment] = []
         self._rotate_after = 0.0
-        self._written = self._bytes = self._unlogged = 0
+        self._written = self._bytes = self._unlogged = self._refused = 0
+        self._refused_at = -math.inf
         self._trouble = ""
         self._thread: ThreadPoolExecutor | None = None
         self._flushing: asyncio.Future[None] | None = None
@@ -101,7 +108,13 @@ class PredictionLog:
     @property
     def counts(self) -> Counts:
         """What the log has done since it began."""
-        return Counts(self._written, self._bytes, self._unlogged)
+        return Counts(self._written, self._bytes, self._unlogged, self._refused)
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether a prediction was refused a moment ago, and the next would probably be, too."""
+        refuses = self._settings.when_full == "refuse" and bool(self._trouble)
+        return refuses and self._clock() < self._refused_at + REFUSING_SECONDS
 
     def wants(self, prediction: str) -> bool:
         """Whether the sample has a prediction; the same id is always answered alike.
@@ -238,11 +251,14 @@ class PredictionLog:
 
     def _unable(self, reason: str, *, required: bool) -> None:
         """Count what is not logged, say why when it is new, and refuse it where that is asked for."""
-        self._unlogged += 1
+        refuse = required or self._settings.when_full == "refuse"
+        self._unlogged += not refuse
+        self._refused += refuse
         if self._trouble != reason:
             self._trouble = reason
             _log.error("the prediction log in %s cannot be written (%s)", self._folder, reason)
-        if required or self._settings.when_full == "refuse":
+        if refuse:
+            self._refused_at = self._clock()
             raise UnloggedError(
                 f"the prediction log cannot be written ({reason})",
                 cure="Ask again soon; whoever keeps the server frees the disk, or sets TILTYARD_LOG_WHEN_FULL=answer.",

@@ -1,6 +1,7 @@
 """Raw ASGI around the handler: reads a body within its limits, calls the handler, logs what was predicted, answers."""
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -151,8 +152,10 @@ class App:
         self._tokens.refresh()
         if self._log is not None:
             self._log.tick()
+            if self._log.is_refusing != self._served.unlogged:
+                self.served = dataclasses.replace(self._served, unlogged=self._log.is_refusing)
             if self.metrics is not None:
-                self.metrics.set_log(self._log.counts.written, self._log.counts.unlogged)
+                self.metrics.set_log(self._log.counts)
 
     def close(self) -> None:
         """Seal the log and give up the counts, at the process's end."""

@@ -97,7 +97,8 @@ FAMILIES = (
     Family("version_loaded", "gauge", "Workers that have a version loaded.", metrics.LOADED, _VERSION, which=_living),
     Family("workers", "gauge", "Processes that answer.", metrics.WORKERS, (), _living),
     Family("log_records_total", "counter", "Records written to the prediction log.", metrics.LOG_WRITTEN),
-    Family("log_records_missing_total", "counter", "Answers that are not in the prediction log.", metrics.LOG_MISSING),
+    Family("log_records_missing_total", "counter", "Answers sent without a place in the log.", metrics.LOG_MISSING),
+    Family("log_refusals_total", "counter", "Requests refused for want of a place in the log.", metrics.LOG_REFUSED),
     Family(
         "sidecar_last_look_timestamp_seconds",
         "gauge",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tiltyard.evaluation.evidence import LATENCY_BOUNDS, ArmCounts
+from tiltyard.predictions.log import Counts
 from tiltyard.serving.answers import About
 from tiltyard.serving.counting import Numbers, Page, Series, add_numbers, read_pages
 
@@ -43,6 +44,7 @@ LOADED = "loaded"
 WORKERS = "workers"
 LOG_WRITTEN = "log_written"
 LOG_MISSING = "log_missing"
+LOG_REFUSED = "log_refused"
 LOOKED = "looked"
 SUCCEEDED = "succeeded"
 
@@ -147,7 +149,7 @@ class Metrics:
         self.folder = folder
         self._loaded_arms: tuple[Arm, ...] = ()
         self._in_flight = 0
-        self._log = (0, 0)
+        self._log = (0, 0, 0)
         self._begin_page()
 
     def _begin_page(self) -> None:
@@ -159,8 +161,7 @@ class Metrics:
         self._page.cells(Series(WORKERS))[0] = 1
         self._in_flight_cell = self._page.cells(Series(IN_FLIGHT))
         self._in_flight_cell[0] = self._in_flight
-        self._written = self._page.cells(Series(LOG_WRITTEN))
-        self._missing = self._page.cells(Series(LOG_MISSING))
+        self._log_counters = [self._page.cells(Series(name)) for name in (LOG_WRITTEN, LOG_MISSING, LOG_REFUSED)]
         self._log_before = self._log
         self.set_loaded(self._loaded_arms)
 
@@ -215,11 +216,11 @@ class Metrics:
                 self._loaded[arm] = self._page.cells(Series(LOADED, arm.labels))
             self._loaded[arm][0] = 1
 
-    def set_log(self, written: int, missing: int) -> None:
-        """Say how many records this process has written to the prediction log, and how many not."""
-        self._log = written, missing
-        self._written[0] = written - self._log_before[0]
-        self._missing[0] = missing - self._log_before[1]
+    def set_log(self, counts: Counts) -> None:
+        """Say what this process's prediction log has done."""
+        self._log = counts.written, counts.unlogged, counts.refused
+        for counter, now, before in zip(self._log_counters, self._log, self._log_before, strict=True):
+            counter[0] = now - before
 
     def _of(self, arm: Arm) -> _Counted:
         """Return the numbers of a version."""

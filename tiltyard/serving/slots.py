@@ -25,6 +25,7 @@ from tiltyard.serving.routing import is_chosen
 from tiltyard.serving.settings import MEBIBYTE, Limits
 
 Arm = Literal["champion", "candidate", "previous"]
+Standing = Literal["ready", "waiting", "unlogged", "draining"]
 
 LEAST_MEGABYTES = 2.0
 GROWTH = 6.0
@@ -119,6 +120,7 @@ class Served:
         failed: Why this worker could not load the planned version, by model.
         limits: What a request may ask for.
         draining: Whether the server is going away and clients should reconnect elsewhere.
+        unlogged: Whether predictions are refused because they cannot be logged.
         candidates: Versions on their way to becoming champion, by model.
         previous: Champions before, by model; kept for the way back.
         waiting: Models that are planned, and loaded when somebody asks for them.
@@ -131,6 +133,7 @@ class Served:
     failed: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     draining: bool = False
+    unlogged: bool = False
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
     previous: Slots = field(default_factory=dict)
     waiting: Mapping[str, SlotPlan] = field(default_factory=dict)
@@ -186,6 +189,20 @@ class Served:
     def answers(self, name: str) -> bool:
         """Whether a model can be answered for, if only after it has been loaded."""
         return name in self.slots or name in self.waiting
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The models that cannot be answered for."""
+        return [name for name in self.names if not self.answers(name)]
+
+    @property
+    def standing(self) -> Standing:
+        """Whether a load balancer should send requests here, and if not, why."""
+        if self.draining:
+            return "draining"
+        if self.unlogged:
+            return "unlogged"
+        return "waiting" if self.unanswered else "ready"
 
     def _absent(self, name: str) -> RequestError:
         """Return why there is no slot for a model."""

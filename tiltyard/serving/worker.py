@@ -139,7 +139,7 @@ class Worker(uvicorn.Server):
     def _swap(self, served: Served) -> None:
         """Put what was loaded in the place of what answers: the one assignment."""
         before = self._app.served
-        self._app.served = dataclasses.replace(served, draining=before.draining)
+        self._app.served = dataclasses.replace(served, draining=before.draining, unlogged=before.unlogged)
         for name, slot in served.slots.items():
             if before.slots.get(name) is not slot:
                 _log.info("`%s` answers with version %d", name, slot.version)

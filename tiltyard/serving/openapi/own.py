@@ -54,7 +54,7 @@ _LIVE = closed({"status": {"const": "live"}})
 _READY: Schema = {
     "type": "object",
     "properties": {
-        "status": {"enum": ["ready", "waiting", "draining"]},
+        "status": {"enum": ["ready", "waiting", "unlogged", "draining"]},
         "models": {"type": "object", "additionalProperties": {"type": "integer"}},
         "waiting": {"type": "array", "items": _TEXT},
     },

@@ -40,6 +40,7 @@ _ROUTES = "GET /v2, /v2/health/live, /v2/health/ready, /v2/models/{name}, POST /
 _EXAMPLE = 'Send {"inputs": [{"name": …, "shape": [1], "datatype": "FP64", "data": [1.5]}]}.'
 _MODELS = "/v2/models/"
 _BINARY = "binary_data"
+_NOT_READY = {"draining": "the server is going away", "unlogged": "the prediction log cannot be written"}
 _NOT_OFFERED = {"classification": "the classification", "shared_memory_region": "the shared memory"}
 
 
@@ -269,11 +270,11 @@ def _live(_: Served) -> Answer:
 
 
 def _ready(served: Served) -> Answer:
-    """Ready when every model can be answered for and the server is not going away."""
-    waiting = [name for name in served.names if not served.answers(name)]
-    if not waiting and not served.draining:
+    """Ready when every model can be answered for and logged, and the server is not going away."""
+    standing = served.standing
+    if standing == "ready":
         return json_answer({"live": True, "ready": True})
-    why = "the server is going away" if served.draining else f"no champion here yet: {shorten(', '.join(waiting), 120)}"
+    why = _NOT_READY.get(standing) or f"no champion here yet: {shorten(', '.join(served.unanswered), 120)}"
     return json_answer({"live": True, "ready": False, "error": why}, status=503)
 
 

@@ -121,8 +121,8 @@ class _Table:
 
 
 def _is_ready(served: Served) -> bool:
-    """Whether every model can answer and the server is not going away."""
-    return not served.draining and all(map(served.answers, served.names))
+    """Whether every model can be answered for and logged, and the server is not going away."""
+    return served.standing == "ready"
 
 
 def _name(served: Served, path: str) -> str:

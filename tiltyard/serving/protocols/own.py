@@ -201,13 +201,11 @@ def _live(_: Served) -> Answer:
 
 
 def _ready(served: Served) -> Answer:
-    """Ready when every model has a slot and the server is not going away."""
-    waiting = [name for name in served.names if name not in served.slots]
+    """Ready when every model can be answered for and logged, and the server is not going away."""
+    standing = served.standing
     versions = {name: slot.version for name, slot in served.slots.items()}
-    ready = not waiting and not served.draining
-    status = "ready" if ready else "draining" if served.draining else "waiting"
-    content = {"status": status, "models": versions, "waiting": waiting}
-    return json_answer(content, status=200 if ready else 503)
+    content = {"status": standing, "models": versions, "waiting": served.unanswered}
+    return json_answer(content, status=200 if standing == "ready" else 503)
 
 
 def _models(served: Served) -> Answer:
