@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_LOGGING_LEVEL,
@@ -29,6 +30,12 @@ def on_prefect_server(prefect_server: str) -> Iterator[str]:
     quiet = {PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
     with temporary_settings({PREFECT_API_URL: prefect_server, **quiet}):
         yield prefect_server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def telling_this_server(on_prefect_server: str) -> None:  # noqa: ARG001  # what is meant
+    """Let no connection for events outlive the server of the test that made it: what it is told is lost."""
+    EventsWorker.drain_all(timeout=30, at_exit=False)
 
 
 def table(rows: int = 600, seed: int = 1) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from tiltyard.serving.handler import handle
 from tiltyard.serving.metrics import Metrics, arm_counts
 from tiltyard.serving.settings import Limits
 
-HEAD = f"POST {PREDICT} HTTP/1.1\r\ncontent-length: {len(BODY)}\r\n".encode()
+HEAD = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODY)}\r\n".encode()
 HURRIED = Limits(header_seconds=0.2, body_seconds=0.2)
 
 
@@ -94,6 +94,35 @@ def test_a_head_without_end_is_turned_away(patient: Door) -> None:
         client.send(HEAD + b"x: y\r\n" * (limit // 6 + 1))
         assert client.reply().status == 431
     assert patient.ask(request(x="y" * (limit // 2))).status == 200
+
+
+@pytest.mark.parametrize("pieces", [1, 5])
+@pytest.mark.parametrize(
+    ("long", "status"),
+    [
+        (request(x="y" * 66_000), 431),
+        (request("/health/live", b"", "GET", x="y" * 100_000), 431),
+        (request(**{f"x{number}": "y" * 20 for number in range(3_000)}), 431),
+        (request("/v1/models/" + "y" * 70_000), 414),
+        (request().replace(b"host: x\r\n", b""), 400),
+    ],
+    ids=["predict", "health", "many", "address", "no host"],
+)
+def test_a_head_that_may_not_be_is_answered_once(patient: Door, long: bytes, status: int, pieces: int) -> None:
+    with patient.client() as client:
+        size = len(long) // pieces + 1
+        for start in range(0, len(long), size):
+            _send(client, long[start : start + size])
+            time.sleep(0.02)
+        assert client.reply().status == status
+        assert client.is_closed()
+
+
+def test_many_requests_at_once_are_no_long_head(patient: Door) -> None:
+    with patient.client() as client:
+        client.send(request("/health/live", b"", "GET", x="y" * 1_000) * 100)
+        assert [client.reply().status for _ in range(100)] == [200] * 100
+        assert client.ask(request()).status == 200
 
 
 def test_a_client_that_reads_nothing_is_given_up(tmp_path: Path) -> None:

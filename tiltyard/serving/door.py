@@ -20,6 +20,12 @@ from tiltyard.serving.bodies import Receive
 from tiltyard.serving.tokens import OPEN
 
 _CLOSE = (b"connection", b"close")
+_AROUND_HEADER = len(b": \r\n")
+
+_NO_HTTP = 400, "this is not an HTTP request", "Check the request line, the headers and the length."
+_NO_HOST = 400, "the request has no `host` header", "Send one: HTTP/1.1 asks for it."
+_LONG_HEAD = 431, "the head of the request is too long", "Send fewer or shorter headers."
+_LONG_ADDRESS = 414, "the address is too long", "Send what is long in the body."
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle: longer than load balancers keep one (60 s as a rule), so that it is they who close
@@ -81,9 +87,12 @@ class Door(HttpToolsProtocol):
     """One connection. uvicorn is configured with a `Gate` as application."""
 
     gate: Gate
+    url = b""
     _head_open = True
+    _head_begun = False
     _head_bytes = 0
     _told = 0
+    _refusal = _NO_HTTP
     _next: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,26 +106,42 @@ class Door(HttpToolsProtocol):
             self.turn_away(503, "there are too many connections", "Ask again in a moment.")
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the limit of a head."""
+        """Read on; a head that is too long is not waited for to its end."""
         if self.transport.is_closing():
             return
+        begun = self._head_begun
         super().data_received(data)
         self._begin()
-        if self._head_open:
-            self._head_bytes += len(data)
+        if self._head_begun:
+            self._head_bytes = self._head_bytes + len(data) if begun else self._head_length()
             if self._head_bytes > self.gate.app.served.limits.header_bytes:
-                self.turn_away(431, "the head of the request is too long", "Send fewer or shorter headers.")
+                self.turn_away(*_LONG_HEAD)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._since = self.loop.time()
-        self._head_open, self._head_bytes = True, 0
+        self._head_open, self._head_begun, self._head_bytes = True, True, 0
 
     def on_headers_complete(self) -> None:
-        """End the head of a request."""
-        self._head_open = False
+        """End the head of a request.
+
+        Raises:
+            ValueError: It may not be; the parser stops there, and `send_400_response` tells why.
+        """
+        self._head_open = self._head_begun = False
+        limit = self.gate.app.served.limits.header_bytes
+        if self._head_length() > limit:
+            self._refusal = _LONG_ADDRESS if len(self.url) > limit else _LONG_HEAD
+            raise ValueError
+        if self.parser.get_http_version() == "1.1" and all(name != b"host" for name, _ in self.headers):
+            self._refusal = _NO_HOST
+            raise ValueError
         super().on_headers_complete()
+
+    def _head_length(self) -> int:
+        """Return the bytes of what is known of the head that is being read."""
+        return len(self.url) + sum(len(name) + len(value) + _AROUND_HEADER for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         """Answer a whole request here and now where nothing has to be waited for."""
@@ -140,8 +165,8 @@ class Door(HttpToolsProtocol):
         if self.pipeline:
             self._next, _ = self.pipeline.pop()
             self._begin()
-        else:
-            self._head_open, self._head_bytes, self._since = True, 0, self.loop.time()
+        elif not self._head_begun:
+            self._head_open, self._since = True, self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ARG002  # uvicorn's
         """Leave a request whose head has come until it is known whether its body has come with it."""
@@ -169,8 +194,8 @@ class Door(HttpToolsProtocol):
         self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
-        """Refuse what is no HTTP."""
-        self.turn_away(400, "this is not an HTTP request", "Check the request line, the headers and the length.")
+        """Refuse what is no HTTP, or has a head that may not be."""
+        self.turn_away(*self._refusal)
 
     def turn_away(self, status: int, what: str, cure: str) -> None:
         """Answer what is not a whole request, and close the connection.
@@ -206,10 +231,9 @@ class Door(HttpToolsProtocol):
         """
         limits = self.gate.app.served.limits
         waited = now - self._since
-        begun = self._head_open and self._head_bytes > 0
-        if begun and waited > limits.header_seconds:
+        if self._head_begun and waited > limits.header_seconds:
             self.turn_away(408, f"the head did not arrive within {limits.header_seconds:g} s", "Send it at once.")
-        elif self._head_open and not begun and waited > KEEP_ALIVE_SECONDS:
+        elif self._head_open and not self._head_begun and waited > KEEP_ALIVE_SECONDS:
             self.transport.close()
         elif self._lacks_body() and waited > limits.header_seconds + limits.body_seconds:
             self.turn_away(408, f"the body did not arrive within {limits.body_seconds:g} s", "Send it at once.")
