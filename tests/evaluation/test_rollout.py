@@ -1,5 +1,6 @@
 """What becomes of a rollout: never a pass without evidence, always a return for harm, with figures in the sentence."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiltyard.evaluation.evidence import LATENCY_BOUNDS, ArmCounts, Evidence, PairedCounts, bucket, merge
+from tiltyard.evaluation.guards import check_all, slow_bucket
 from tiltyard.evaluation.rollout import (
     RUN_OF_ERRORS,
     SLOW_LOOKS,
@@ -36,6 +38,13 @@ def arm(requests: int, errors: int = 0, slow: int = 0, run: int = 0) -> ArmCount
     latency = [0] * (len(LATENCY_BOUNDS) + 1)
     latency[bucket(FAST)], latency[bucket(SLOW)] = requests - slow, slow
     return ArmCounts(requests=requests, errors=errors, latency=tuple(latency), run_of_errors=run)
+
+
+def at(seconds: float, requests: int) -> ArmCounts:
+    """Return counts of requests that all took as long."""
+    latency = [0] * (len(LATENCY_BOUNDS) + 1)
+    latency[bucket(seconds)] = requests
+    return ArmCounts(requests=requests, latency=tuple(latency))
 
 
 def pairs(count: int, mean: float = 0.0, spread: float = 0.05, **more: Any) -> PairedCounts:
@@ -127,15 +136,15 @@ def test_more_errors_never_make_a_decision_better(evidence: Evidence, more: int)
         (seen(failed_load="the digest is wrong"), "could not be loaded: the digest is wrong"),
         (seen(candidate=arm(10_000), champion=arm(90_000), non_finite=1), "not finite"),
         (seen(candidate=arm(40, RUN_OF_ERRORS, run=RUN_OF_ERRORS)), "5 requests in a row"),
-        (seen(slow_looks=SLOW_LOOKS), "more than twice the champion's at 3 looks"),
+        (seen(slow_looks=SLOW_LOOKS), "above 20 ms (`slow_ms`) and more than twice the champion's at 3 looks"),
     ],
 )
 def test_hard_stops_need_no_statistics(evidence: Evidence, words: str) -> None:
-    assert words in (hard_stop(evidence) or "")
+    assert words in (hard_stop(evidence, 20.0) or "")
     found = judge(CANARY, evidence)
     assert (found.kind, found.share) == ("return", 0.0)
     assert words in found.sentence
-    assert hard_stop(seen(candidate=arm(40, 4, run=4), slow_looks=2)) is None
+    assert hard_stop(seen(candidate=arm(40, 4, run=4), slow_looks=2), 20.0) is None
 
 
 def test_a_canary_goes_through_its_steps_and_is_promoted() -> None:
@@ -164,6 +173,72 @@ def test_a_slower_candidate_is_sent_back() -> None:
     found = judge(CANARY, seen(champion=arm(5000, 0, 200), candidate=arm(500, 0, 120)))
     assert found.kind == "return"
     assert "latency: 120 of 500 (24.00%) took longer than" in found.sentence
+
+
+def test_what_nobody_feels_sends_no_candidate_back() -> None:
+    """A linear champion at 0.2 ms, and a candidate at 0.8 ms: it gets in, unless the champion alone is the measure."""
+    champion, candidate = at(0.0002, 2700), at(0.0008, 300)
+    felt = judge(CANARY, seen(champion=champion, candidate=candidate))
+    assert _told(felt) == ("advance", 0.5)
+    told = "0 of 300 (0.00%) took longer than 29.2 ms, and 0.0% of the champion's (its 95th percentile: 0.225 ms, "
+    assert told + "`slow_ms`: 20)" in felt.sentence
+    alone = CANARY.model_copy(update={"slow_ms": 0.0})
+    assert judge(alone, seen(champion=champion, candidate=candidate)).kind == "return"
+    assert _told(judge(CANARY, seen(3, candidate=candidate), at(0.0002, 2700))) == ("promote", 1.0)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_what_is_felt_sends_a_candidate_back_at_every_step(step: int) -> None:
+    share = CANARY.shares[step]
+    candidate, champion = at(0.1, 100), at(0.0002, round(100 * (1 - share) / share))
+    found = judge(CANARY, seen(step, champion=champion, candidate=candidate), at(0.0002, 5000))
+    assert found.kind == "return"
+    assert "100 of 100 (100.00%) took longer than 29.2 ms" in found.sentence
+    off = CANARY.model_copy(update={"slow_ms": 10_000.0})
+    assert judge(off, seen(step, champion=champion, candidate=candidate), at(0.0002, 5000)).kind != "return"
+
+
+def test_a_stall_of_the_machine_sends_nobody_back() -> None:
+    """Up to 5 % of the champion's are slow as well; where it has as many as the candidate, nothing is its fault."""
+    few, many = at(0.0002, 960) + at(0.1, 40), at(0.0002, 9600) + at(0.1, 400)
+    assert judge(CANARY, seen(champion=many, candidate=few)).kind == "advance"
+    unlucky = at(0.0002, 70) + at(0.1, 30)
+    assert judge(CANARY, seen(2, champion=at(0.0002, 97) + at(0.1, 3), candidate=unlucky)).kind == "return"
+    assert judge(CANARY, seen(2, champion=at(0.0002, 70) + at(0.1, 30), candidate=unlucky)).kind == "wait"
+
+
+@given(st.floats(0, 10_000), st.lists(st.floats(1e-5, 10), min_size=1, max_size=20))
+def test_no_answer_within_the_floor_is_ever_slow(slow_ms: float, seconds: list[float]) -> None:
+    champion = sum((at(each, 1) for each in seconds), ArmCounts())
+    bound = slow_bucket(champion, slow_ms)
+    assert LATENCY_BOUNDS[bound] >= slow_ms / 1000
+    assert at(slow_ms / 1000, 7).slower_than(bound) == 0
+    assert bound >= slow_bucket(champion)
+    if bound > slow_bucket(champion):
+        assert LATENCY_BOUNDS[bound - 1] < slow_ms / 1000
+
+
+@given(parts(), st.sampled_from([0.0, 5.0, 20.0, 100.0]), st.floats(1, 20))
+def test_no_sentence_speaks_of_more_than_all(evidence: Evidence, slow_ms: float, slow_ratio: float) -> None:
+    settings = RolloutSection(strategy="canary", slow_ms=slow_ms, slow_ratio=slow_ratio, error_margin=0.9)
+    for check in check_all(settings, evidence, None):
+        assert all(float(share) <= 100 for share in re.findall(r"([\d.]+)%", check.sentence))
+
+
+def test_a_floor_that_many_of_the_champions_answers_are_above_changes_nothing() -> None:
+    champion, candidate = at(0.001, 1500) + at(0.1, 500), at(0.001, 230) + at(0.1, 70)
+    found = [
+        judge(CANARY.model_copy(update={"slow_ms": each}), seen(1, champion=champion, candidate=candidate))
+        for each in (0.0, 20.0)
+    ]
+    assert [(each.kind, each.checks[1].p_value) for each in found] == [("wait", 1.0)] * 2
+    assert all("up to 30.00% is accepted" in each.checks[1].sentence for each in found)
+
+
+def test_a_latency_that_nobody_feels_is_no_slow_look() -> None:
+    for took, slow_ms, looks in ((0.0008, 20.0, 0), (0.0008, 0.0, 1), (0.025, 20.0, 0), (0.1, 20.0, 1)):
+        assert Pulse().after(at(0.0002, 300), at(took, 300), slow_ms).slow == looks
+    assert Pulse().after(at(0.06, 300), at(0.1, 300), 20.0).slow == 0
 
 
 def test_other_predictions_send_a_candidate_back() -> None:
@@ -234,11 +309,11 @@ def test_slow_looks_are_counted_in_windows_that_are_large_enough() -> None:
     told = []
     for _ in range(5):
         champion, candidate = champion + arm(1000, 0, 5), candidate + arm(150, 0, 15)
-        pulse = pulse.after(champion, candidate)
+        pulse = pulse.after(champion, candidate, 20.0)
         told.append(pulse.slow)
     assert told == [0, 1, 1, 2, 2]
     champion, candidate = champion + arm(1000, 0, 5), candidate + arm(2000, 0, 1)
-    assert pulse.after(champion, candidate).slow == 0
+    assert pulse.after(champion, candidate, 20.0).slow == 0
 
 
 def test_counts_since_an_earlier_count_survive_a_restart() -> None:

@@ -146,8 +146,8 @@ class Evidence(Section):
         paired: What both answered to the same rows in this step.
         non_finite: Answers of the candidate that were NaN or infinite.
         failed_load: Why the candidate could not be loaded; empty when it could.
-        slow_looks: Looks in a row at which the candidate's 99th percentile of latency was more than twice the
-            champion's; see `looked`.
+        slow_looks: Looks in a row at which the candidate's 99th percentile of latency was above `slow_ms` and more
+            than twice the champion's; see `Pulse`.
     """
 
     rollout: int

@@ -8,7 +8,7 @@ guard must pass.
 import math
 from typing import Literal
 
-from tiltyard.evaluation.evidence import LATENCY_BOUNDS, ArmCounts, Evidence, PairedCounts
+from tiltyard.evaluation.evidence import LATENCY_BOUNDS, ArmCounts, Evidence, PairedCounts, bucket
 from tiltyard.evaluation.sequential import excess, mean_interval, more_often, shifted, upper_bound
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.section import Section
@@ -81,11 +81,16 @@ def _errors(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts | 
     if other.requests:
         told += f", the champion {_of(other.errors, other.requests)}"
     limit = share + settings.error_margin
-    return _check("errors", p_value, level, told, within=most <= limit, most=f"at most {most:.2%}, of {limit:.2%}")
+    return _check("errors", p_value, level, told, within=most <= limit, most=_at_most(most, limit))
 
 
 def _latency(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts | None, level: float) -> Check:
-    """Look whether more of the candidate's requests are slow than of the champion's."""
+    """Look whether more of the candidate's requests are slow than of the champion's.
+
+    Where `slow_ms` is what counts, few or none of the champion's requests are slow, and a multiple of their share says
+    little. They are then held to be as many as above its 95th percentile, and the candidate must exceed that by the
+    ratio, and the champion as it is: what slows both is nobody's fault.
+    """
     if settings.strategy == "shadow":
         return Check(guard="latency", standing="skipped", sentence="a shadow's latency is nobody's")
     arm, other = evidence.candidate, _reference(settings, evidence, baseline)
@@ -93,31 +98,41 @@ def _latency(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts |
         if settings.strategy == "blue_green":
             return Check(guard="latency", standing="skipped", sentence="the champion's latency is not known")
         return Check(guard="latency", standing="open", sentence="the champion's latency is not known yet")
-    bound = slow_bucket(other)
+    nearest, bound = slow_bucket(other), slow_bucket(other, settings.slow_ms)
     slow, usual = arm.slower_than(bound), other.slower_than(bound)
-    share = usual / other.timed
-    limit = share + SLOW * (settings.slow_ratio - 1)
-    if _at_once(settings, evidence):
+    share, further = usual / other.timed, SLOW * (settings.slow_ratio - 1)
+    floored, at_once = bound > nearest and share <= SLOW, _at_once(settings, evidence)
+    limit = (SLOW if floored else share) + further
+    if at_once and not floored:
         likely = (usual + 1) / (other.timed + 1)
-        p_value = more_often(slow, arm.timed, usual, other.timed, 1 + SLOW * (settings.slow_ratio - 1) / likely)
+        p_value = more_often(slow, arm.timed, usual, other.timed, 1 + further / likely)
     else:
         p_value = excess(slow, arm.timed, limit)
+    if at_once and floored:
+        p_value = max(p_value, more_often(slow, arm.timed, usual, other.timed))
     most = upper_bound(slow, arm.timed, settings.alpha)
     told = (
-        f"{_of(slow, arm.timed)} took longer than {_duration(LATENCY_BOUNDS[bound])}, and of the champion's {share:.1%}"
+        f"{_of(slow, arm.timed)} took longer than {_duration(LATENCY_BOUNDS[bound])}, and {share:.1%} of the champion's"
+        f" (its 95th percentile: {_duration(LATENCY_BOUNDS[nearest])}, `slow_ms`: {settings.slow_ms:g})"
     )
-    return _check("latency", p_value, level, told, within=most <= limit, most=f"at most {most:.2%}, of {limit:.2%}")
+    return _check("latency", p_value, level, told, within=most <= limit, most=_at_most(most, limit))
 
 
-def slow_bucket(champion: ArmCounts) -> int:
-    """Return the bucket whose bound is nearest to the champion's 95th percentile, by the share of requests above it.
+def slow_bucket(champion: ArmCounts, slow_ms: float = 0.0) -> int:
+    """Return the bucket above which an answer counts as slow.
+
+    Its bound is the nearest to the champion's 95th percentile, by the share of requests above it; or, where that is
+    longer, the first that is not below `slow_ms`. Durations are known by their buckets only, so the floor is rounded
+    up to a bound: no answer within `slow_ms` ever counts as slow, and some up to half as long again do not either.
 
     Args:
         champion: What the champion answered; some of it timed.
+        slow_ms: Milliseconds up to which no answer is slow; up to 10,000.
     """
-    shares = {bucket: champion.slower_than(bucket) / champion.timed for bucket in range(len(LATENCY_BOUNDS))}
-    telling = {bucket: abs(math.log(share / SLOW)) for bucket, share in shares.items() if 0 < share <= _TELLING}
-    return min(telling, key=telling.__getitem__) if telling else champion.bucket_of(1 - SLOW)
+    shares = {place: champion.slower_than(place) / champion.timed for place in range(len(LATENCY_BOUNDS))}
+    telling = {place: abs(math.log(share / SLOW)) for place, share in shares.items() if 0 < share <= _TELLING}
+    nearest = min(telling, key=telling.__getitem__) if telling else champion.bucket_of(1 - SLOW)
+    return max(nearest, bucket(slow_ms / 1000))
 
 
 def _predictions(settings: RolloutSection, paired: PairedCounts, level: float) -> Check:
@@ -135,7 +150,7 @@ def _predictions(settings: RolloutSection, paired: PairedCounts, level: float) -
         f"on {paired.count:,} same rows its predictions differ by {paired.total / paired.count:+.3g} in the mean, "
         f"{paired.largest:.3g} at most"
     )
-    most = f"between {interval.low:+.3g} and {interval.high:+.3g}, of ±{tolerance:.3g}"
+    most = f"surely between {interval.low:+.3g} and {interval.high:+.3g}; up to ±{tolerance:.3g} is accepted"
     return _check("predictions", p_value, level, told, within=within, most=most)
 
 
@@ -150,11 +165,9 @@ def _check(
 ) -> Check:
     """Return a guard's answer from its p-value and its bound."""
     if p_value <= level:
-        sentence = f"{told}: more than chance explains (p = {p_value:.2g}, at most {level:.2g} allowed)"
+        sentence = f"{told}: more than chance explains (p = {p_value:.2g}; {level:.2g} or less is sure)"
         return Check(guard=guard, standing="failed", p_value=p_value, sentence=sentence)
-    return Check(
-        guard=guard, standing="passed" if within else "open", p_value=p_value, sentence=f"{told} ({most} allowed)"
-    )
+    return Check(guard=guard, standing="passed" if within else "open", p_value=p_value, sentence=f"{told}; {most}")
 
 
 def _at_once(settings: RolloutSection, evidence: Evidence) -> bool:
@@ -182,6 +195,11 @@ def _scale(paired: PairedCounts) -> float:
     mean = paired.champion_total / paired.count
     variance = paired.champion_squares / paired.count - mean * mean
     return math.sqrt(variance) if variance > 1e-12 * max(1.0, mean * mean) else max(abs(mean), 1e-9)
+
+
+def _at_most(most: float, limit: float) -> str:
+    """Say how large a share may be in the long run, beside what is accepted; neither is more than all."""
+    return f"in the long run surely no more than {most:.2%}; up to {min(1.0, limit):.2%} is accepted"
 
 
 def _of(events: int, trials: int) -> str:

@@ -21,9 +21,6 @@ SLOW_LOOKS = 3
 _WINDOW = 300
 """Requests that a look at the latency needs; fewer are kept for the next look."""
 
-_UNFELT = 0.010
-"""A 99th percentile below this many seconds ends no rollout at once, however much faster the champion is."""
-
 
 class Decision(Section):
     """What becomes of a rollout.
@@ -63,7 +60,7 @@ def judge(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts | No
         evidence: What was seen, over all replicas.
         baseline: What the champion answered in the step before, for a step in which it answers nothing.
     """
-    stop = hard_stop(evidence)
+    stop = hard_stop(evidence, settings.slow_ms)
     if stop is not None:
         return Decision(kind="return", share=0.0, sentence=stop)
     checks = check_all(settings, evidence, baseline)
@@ -81,11 +78,12 @@ def judge(settings: RolloutSection, evidence: Evidence, baseline: ArmCounts | No
     )
 
 
-def hard_stop(evidence: Evidence) -> str | None:
+def hard_stop(evidence: Evidence, slow_ms: float) -> str | None:
     """Say what ends a rollout at once, without statistics; None when nothing does.
 
     Args:
         evidence: What was seen, by one replica or by all.
+        slow_ms: Milliseconds up to which no answer is slow; the rollout's.
     """
     if evidence.failed_load:
         return f"the candidate could not be loaded: {evidence.failed_load}"
@@ -95,8 +93,8 @@ def hard_stop(evidence: Evidence) -> str | None:
         return f"the candidate failed {evidence.candidate.run_of_errors:,} requests in a row"
     if evidence.slow_looks >= SLOW_LOOKS:
         return (
-            f"the candidate's 99th percentile of latency was more than twice the champion's at {evidence.slow_looks} "
-            "looks in a row"
+            f"the candidate's 99th percentile of latency was above {slow_ms:g} ms (`slow_ms`) and more than twice the "
+            f"champion's at {evidence.slow_looks} looks in a row"
         )
     return None
 
@@ -114,17 +112,18 @@ class Pulse(Section):
     candidate: ArmCounts = ArmCounts()
     slow: int = 0
 
-    def after(self, champion: ArmCounts, candidate: ArmCounts) -> "Pulse":
+    def after(self, champion: ArmCounts, candidate: ArmCounts, slow_ms: float) -> "Pulse":
         """Return the pulse after one more look; its `slow` is the `slow_looks` of the evidence.
 
         Args:
             champion: What the champion answered in this step up to now.
             candidate: What the candidate answered in this step up to now.
+            slow_ms: Milliseconds up to which no answer is slow; the rollout's.
         """
         ours, theirs = candidate.since(self.candidate), champion.since(self.champion)
         if ours.timed < _WINDOW or theirs.timed < _WINDOW:
             return self
-        slow = self.slow + 1 if _is_slow(ours, theirs) else 0
+        slow = self.slow + 1 if _is_slow(ours, theirs, slow_ms) else 0
         return Pulse(champion=champion, candidate=candidate, slow=slow)
 
 
@@ -171,10 +170,15 @@ def figures(evidence: Evidence, decision: Decision) -> dict[str, Scalar]:
     return found
 
 
-def _is_slow(candidate: ArmCounts, champion: ArmCounts) -> bool:
-    """Whether the 99th percentile surely is more than twice the champion's, as exactly as the buckets tell."""
-    at_least = LATENCY_BOUNDS[max(0, candidate.bucket_of(0.99) - 1)]
-    return at_least > max(2 * LATENCY_BOUNDS[champion.bucket_of(0.99)], _UNFELT)
+def _is_slow(candidate: ArmCounts, champion: ArmCounts, slow_ms: float) -> bool:
+    """Whether the 99th percentile surely is more than twice the champion's, and above `slow_ms`.
+
+    As exactly as the buckets tell: the candidate's is taken as the lower bound of its bucket, the champion's as the
+    upper one, so that `slow_ms` is rounded up to a bound.
+    """
+    place = candidate.bucket_of(0.99)
+    at_least = LATENCY_BOUNDS[place - 1] if place else 0.0
+    return at_least > 2 * LATENCY_BOUNDS[champion.bucket_of(0.99)] and at_least >= slow_ms / 1000
 
 
 def _lacking(settings: RolloutSection, evidence: Evidence, checks: tuple[Check, ...]) -> str:

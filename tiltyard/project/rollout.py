@@ -9,6 +9,9 @@ from tiltyard.project.section import Section
 
 Strategy = Literal["direct", "canary", "blue_green", "shadow"]
 
+SLOW_MS = 20.0
+"""Milliseconds up to which no answer counts as slow, unless the project says otherwise; as `gates.latency_ms`."""
+
 STRATEGIES: tuple[Strategy, ...] = ("direct", "canary", "blue_green", "shadow")
 
 
@@ -40,8 +43,11 @@ class RolloutSection(Section):
     """A step is passed only when the candidate's share of failed requests is surely no more than this above the
     champion's."""
     slow_ratio: Annotated[float, Field(ge=1, le=20, strict=False)] = 2.0
-    """The candidate returns when the share of its requests above the champion's 95th percentile of latency is surely
-    more than this many times the champion's."""
+    """The candidate returns when the share of its requests above the champion's 95th percentile of latency (or above
+    `slow_ms`, where that is longer) is surely more than this many times the champion's."""
+    slow_ms: Annotated[float, Field(ge=0, le=10_000, strict=False)] = SLOW_MS
+    """Milliseconds up to which no answer counts as slow, however fast the champion is; rounded up to what durations
+    are counted by, as 20 to 29.2. With 0 the champion alone is the measure; with 10000 latency returns hardly any."""
     prediction_shift: Annotated[float, Field(gt=0, strict=False)] = 0.2
     """Largest mean difference of the predictions on the same requests: in probability, or for regression in standard
     deviations of the champion's predictions."""

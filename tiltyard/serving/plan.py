@@ -13,6 +13,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AwareDatetime, Field, ValidationError
 
 from tiltyard.errors import ServingError
+from tiltyard.project.rollout import SLOW_MS
 from tiltyard.project.section import Section
 
 _Value = TypeVar("_Value")
@@ -61,6 +62,7 @@ class CandidatePlan(Section):
         share: Part of the requests that it answers, 0 to 1.
         key: Column whose value decides which requests; None to let chance decide, by the request's id.
         salt: Makes one rollout's choice of keys another than the next one's.
+        slow_ms: Milliseconds up to which no answer of it counts as slow.
     """
 
     slot: SlotPlan
@@ -70,6 +72,7 @@ class CandidatePlan(Section):
     share: Annotated[float, Field(ge=0, le=1)] = 0.0
     key: str | None = None
     salt: str = ""
+    slow_ms: Annotated[float, Field(ge=0)] = SLOW_MS
 
 
 class Stop(Section):

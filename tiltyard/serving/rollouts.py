@@ -104,7 +104,7 @@ class Rollouts:
         rollout = self._standing.get(name)
         since = self._clock() if rollout is None else rollout.since
         evidence = self._evidence[name] = self._watch.evidence(name, champion, candidate, since)
-        reason = hard_stop(evidence)
+        reason = hard_stop(evidence, candidate.slow_ms)
         if reason is None:
             return plan
         _log.error("`%s`: version %d does not answer any more: %s", name, candidate.slot.version, reason)
@@ -237,6 +237,7 @@ class Rollouts:
             share=0.0 if waits and not (held is not None and same and held.share) else rollout.share,
             key=rollout.settings.key,
             salt=rollout.salt,
+            slow_ms=rollout.settings.slow_ms,
         )
 
     def _all_have(self, rollout: Rollout) -> bool:

@@ -42,7 +42,7 @@ class Watch:
         mine = shadow is not None and _place(shadow) == _place(progress)
         seen, asked = progress.champion.seen, progress.candidate.seen
         key = (name, candidate.start, candidate.step)
-        pulse = self._pulses[key] = self._pulses.get(key, Pulse()).after(seen, asked)
+        pulse = self._pulses[key] = self._pulses.get(key, Pulse()).after(seen, asked, candidate.slow_ms)
         return Evidence(
             rollout=candidate.start,
             step=candidate.step,
