@@ -102,7 +102,7 @@ def test_a_head_without_end_is_turned_away(patient: Door) -> None:
     [
         (request(x="y" * 66_000), 431),
         (request("/health/live", b"", "GET", x="y" * 100_000), 431),
-        (request(**{f"x{number}": "y" * 20 for number in range(3_000)}), 431),
+        (request().replace(b"host", b"x: y\r\n" * 12_000 + b"host"), 431),
         (request("/v1/models/" + "y" * 70_000), 414),
         (request().replace(b"host: x\r\n", b""), 400),
     ],

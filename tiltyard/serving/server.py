@@ -23,6 +23,7 @@ from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
+from tiltyard.serving.cold_start import begin_from_others
 from tiltyard.serving.counting import clear, metrics_folder
 from tiltyard.serving.plan import forget_looks, has_rollouts
 from tiltyard.serving.processes import hold_back_end, start_log
@@ -103,6 +104,9 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         folder = workplace.home / "serving"
         plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
         forget_looks(plan)
+        begun = begin_from_others(plan, tuple(gates))
+        if begun is not None:
+            _log.info("begins with what another port of this home has fetched: %s", ", ".join(sorted(begun.models)))
         clear(metrics_folder(plan))
         told = WorkerSettings(
             names=tuple(gates),

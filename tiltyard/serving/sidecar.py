@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tiltyard.errors import BundleError, ServingError, TiltyardError
+from tiltyard.errors import BundleError, RegistryError, ServingError, TiltyardError
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
 from tiltyard.registry.ledger import utc_now
@@ -138,7 +138,7 @@ class Sidecar:
         try:
             return step(name)
         except TiltyardError as error:
-            self._say(f"{name}.{step.__name__}", str(error))
+            self._say(f"{name}.{step.__name__}", _sentence(error))
             return False
 
     def _look_at(self, name: str) -> bool:
@@ -311,6 +311,15 @@ class Sidecar:
         if self._said.get(subject) != sentence:
             self._said[subject] = sentence
             _log.warning("%s", sentence)
+
+
+def _sentence(error: TiltyardError) -> str:
+    """Say what is in the way; the registry's cures are for a person at a command, and nobody gave one here."""
+    if not isinstance(error, RegistryError):
+        return str(error)
+    return str(
+        RegistryError(error.what, where=error.where, cure="What was fetched answers on; the next look tries again.")
+    )
 
 
 def main(arguments: list[str]) -> None:
