@@ -86,6 +86,7 @@ def test_a_move_by_hand_in_mlflow_is_recorded_before_a_promotion(yard: Tiltyard,
     assert _champion(yard) == 1
 
 
+@pytest.mark.exhaustive
 def test_progress_is_shown_on_a_terminal_alone(yard: Tiltyard, flowers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["predict", str(_table(flowers)), "-o", "progress.csv", "--version", "2", "--chunk-rows", "2"]
     assert "rows" not in yard(*words).err

@@ -59,6 +59,7 @@ def test_no_client_meets_a_worker_that_has_no_plan_yet(tmp_path: Path, registere
     assert [answer.status_code for answer in (first, *others)] == [200] * 9
 
 
+@pytest.mark.exhaustive
 def test_fifty_swaps_under_load_lose_and_mix_nothing(tmp_path: Path) -> None:
     plans = [Plan(models={"demand": planned(tmp_path, version)}) for version in range(1, SWAPS + 2)]
     with running(tmp_path / "home", workers=2, tracking_uri=unreachable(), plan=plans[0]) as server:

@@ -221,6 +221,7 @@ def compared(server: Server) -> int:
     return counts.paired.count if counts else 0
 
 
+@pytest.mark.exhaustive
 def test_a_killed_and_a_stalled_shadow_change_no_answer(tmp_path: Path, registered: Registered) -> None:
     registered.promote(registered.add(manner="sloping"))
     registered.add(manner="sloping")

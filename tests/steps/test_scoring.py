@@ -147,7 +147,7 @@ except TiltyardError as error:
 """
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.exhaustive)])
 def test_a_full_disk_is_explained_and_leaves_the_old_output(file: Path, new: Path, ending: str) -> None:
     output = new.with_name(f"answers.{ending}")
     output.write_text("old")

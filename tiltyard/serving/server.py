@@ -25,6 +25,7 @@ from tiltyard.project.gates import GatesSection
 from tiltyard.project.section import Section
 from tiltyard.serving.cold_start import begin_from_others
 from tiltyard.serving.counting import clear, metrics_folder
+from tiltyard.serving.newcomers import turn_newcomers_away
 from tiltyard.serving.plan import forget_looks, has_rollouts
 from tiltyard.serving.processes import hold_back_end, start_log
 from tiltyard.serving.settings import (
@@ -292,7 +293,7 @@ async def _supervise(children: Sequence[Child], listener: socket.socket) -> None
     for child in first:
         child.stop(signal.SIGKILL if child.role == "shadow" else signal.SIGTERM)
     await asyncio.sleep(DRAIN_SECONDS / 2)
-    listener.listen(0)  # no newcomers; those that the system has accepted already are still answered
+    turn_newcomers_away(listener)
     listener.close()
     await _ended(first)
     last = {child: task for child, task in keeping.items() if child.role == "sidecar"}
