@@ -85,6 +85,8 @@ def test_two_that_start_at_once_in_a_new_home_take_turns(workplace: Workplace) -
         second = threads.submit(TemporaryServer, home)
         first.wait()
         second.result().wait()
+    assert first.alive
+    assert second.result().alive
     first.stop()
     second.result().stop()
 

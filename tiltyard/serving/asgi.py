@@ -214,7 +214,9 @@ class App:
         headers = dict(scope["headers"])
         self._tokens.check(scope["method"], scope["path"], headers)
         query = scope.get("query_string", b"").decode("latin-1")
-        return Request(scope["method"], scope["path"], body, headers, self._ids.next(), time.time(), query)
+        identity = self._ids.next()
+        logged = self._log is not None and self._log.wants(identity)
+        return Request(scope["method"], scope["path"], body, headers, identity, time.time(), query, logged)
 
     def _failure(self, path: str, error: Exception) -> Answer:
         """Return the answer of a failure; an unforeseen one is logged and answered without details."""
@@ -265,12 +267,10 @@ class App:
         record, about, log = answer.record, answer.about, self._log
         if not record:
             return answer, None
+        if log is None:
+            raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
         if about is None:
-            if log is None:
-                raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
             return answer, log.append(record, None, b"", required=True)
-        if log is None or not log.wants(request.id):
-            return answer, None
         return answer, log.append(record, (about.model, about.version), about.schema)
 
     def _count(self, metrics: Metrics, path: str, answer: Answer, seconds: float) -> None:

@@ -84,7 +84,7 @@ def score(
         version: Version that is asked for; None for the one that should answer.
 
     Raises:
-        RequestError: 404 or 503 (see `find_slot`), 500 for an answer that is not finite.
+        RequestError: 404 or 503 (see `Served.find`), 500 for an answer that is not finite.
         DataError: A value breaks the contract; names row and column.
     """
     began = perf_counter()
@@ -153,13 +153,3 @@ def _are_finite(predictions: Predictions, outputs: list[Any]) -> bool:
     if len(outputs) == 1:
         return isfinite(outputs[0]) if predictions.probabilities is None else all(map(isfinite, outputs[0]))
     return bool(np.isfinite(predictions.array).all())
-
-
-def find_slot(served: Served, name: str, version: int | None = None) -> Slot:
-    """Return the slot that answers for a model.
-
-    Raises:
-        RequestError: 404 for a model this server is not for or a version that is not loaded, 503 for a model that
-            has no champion here yet.
-    """
-    return served.find(name, version)

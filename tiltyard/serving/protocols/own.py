@@ -35,7 +35,7 @@ from tiltyard.serving.answers import Answer, Headers, RequestError, error_answer
 from tiltyard.serving.decoding import decode_rows
 from tiltyard.serving.protocols.feedback import accept
 from tiltyard.serving.requests import Request, require
-from tiltyard.serving.scoring import Scored, find_slot, score
+from tiltyard.serving.scoring import Scored, score
 from tiltyard.serving.slots import Served, Slot
 
 _MODELS = "/v1/models"
@@ -226,7 +226,7 @@ def _summary(served: Served, name: str) -> dict[str, Any]:
 
 def _detail(served: Served, name: str) -> dict[str, Any]:
     """Return a model's summary with what a client must know to ask it."""
-    slot = find_slot(served, name)
+    slot = served.find(name)
     contract = slot.runtime.contract
     return {
         **_summary(served, name),
