@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tiltyard.errors import did_you_mean
+from tiltyard.project.meanings import meanings
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class _Problem:
         context: Values of the rule, such as its bound.
         section: The model that the last key belongs to, when it is known.
         field: The declared key that the value stands under, itself or in a list or mapping.
+        meaning: What that key means; empty when nobody has written it down.
     """
 
     path: tuple[str, ...]
@@ -33,6 +35,7 @@ class _Problem:
     context: Mapping[str, Any]
     section: type[BaseModel] | None
     field: FieldInfo | None
+    meaning: str
 
     @property
     def key(self) -> str:
@@ -68,13 +71,15 @@ def _place(details: Any, model: type[BaseModel], content: object) -> _Problem:
     sections: Sequence[type[BaseModel]] = [model]
     owner: type[BaseModel] | None = model
     field: FieldInfo | None = None
+    meaning = ""
     last = len(details["loc"]) - 1
     for position, part in enumerate(details["loc"]):
         inside, content = _step(content, part)
         if inside or (details["type"] == "missing" and position == last):
             path.append(str(part))
             owner = _owner(sections, str(part))
-            field = (owner.model_fields.get(str(part)) if owner else None) or field
+            if owner is not None and str(part) in owner.model_fields:
+                field, meaning = owner.model_fields[str(part)], meanings(owner).get(str(part), "")
             sections = _sections_below(sections, str(part))
         else:
             sections = [section for section in sections if _is_branch(section, str(part))] or sections
@@ -86,6 +91,7 @@ def _place(details: Any, model: type[BaseModel], content: object) -> _Problem:
         context=details.get("ctx", {}),
         section=owner,
         field=field,
+        meaning=meaning,
     )
 
 
@@ -241,8 +247,8 @@ def _suggest(word: str, known: Sequence[str]) -> str:
 
 def _meaning(problem: _Problem) -> str:
     """The key's documentation, which says what to write."""
-    text = problem.field.description if problem.field else None
-    return f" ({_lower(' '.join(text.split())).rstrip('.')})" if text else ""
+    text = " ".join(problem.meaning.split())
+    return f" ({_lower(text).rstrip('.')})" if text else ""
 
 
 def _lower(text: str) -> str:

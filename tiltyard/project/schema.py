@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
 
+from tiltyard.project.meanings import meanings
 from tiltyard.project.model import Project
 from tiltyard.project.section import Section
 
@@ -24,6 +27,19 @@ _TITLES: dict[str, str] = {
 }
 
 
+class _WithMeanings(GenerateJsonSchema):
+    """A JSON Schema whose keys say what they mean."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """Return the schema of one section."""
+        found = super().model_schema(schema)
+        model: type[BaseModel] = schema["cls"]
+        for key, text in meanings(model).items():
+            if key in found.get("properties", {}):
+                found["properties"][key]["description"] = text
+        return found
+
+
 def project_schema() -> dict[str, Any]:
     """Return the JSON Schema of the project file (draft 2020-12).
 
@@ -31,7 +47,7 @@ def project_schema() -> dict[str, Any]:
         >>> project_schema()["required"]
         ['name', 'task', 'data']
     """
-    schema = Project.model_json_schema()
+    schema = Project.model_json_schema(schema_generator=_WithMeanings)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     source = schema["$defs"]["DataSection"]["properties"]["source"]
     description = source.pop("description")
@@ -111,7 +127,7 @@ def _row(name: str, model: type[BaseModel], schema: dict[str, Any]) -> str:
     field = model.model_fields[name]
     section = field.annotation if isinstance(field.annotation, type) else None
     documented = section.__doc__ if section and issubclass(section, BaseModel) else ""
-    meaning = " ".join((field.description or documented or "").split()).replace("|", "\\|")
+    meaning = " ".join((meanings(model).get(name) or documented or "").split()).replace("|", "\\|")
     default = "*required*" if field.is_required() else _code(field.get_default(call_default_factory=True))
     words = _words(schema["properties"][name], schema.get("$defs", {}))
     return f"| `{name}` | {words} | {default} | {meaning} |\n"

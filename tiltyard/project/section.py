@@ -33,6 +33,9 @@ PathText = Annotated[str, AfterValidator(_possible_path)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, strict, and unknown keys are errors."""
+    """Base of all sections: immutable, strict, and unknown keys are errors.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    What a key means is written below it, see `tiltyard.project.meanings`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
