@@ -51,9 +51,10 @@ class Answer(NamedTuple):
     Attributes:
         status: HTTP status.
         body: JSON.
-        headers: Lower-case names; the transport adds length and date.
+        headers: Lower-case names; the transport adds length, date and the prediction's id.
         record: Lines for the prediction log, which are written before the answer leaves; empty when there is none.
         about: The version that answered; None where no version did.
+        id: Of the prediction; empty where there is none.
     """
 
     status: int
@@ -61,6 +62,7 @@ class Answer(NamedTuple):
     headers: Headers = _JSON
     record: bytes = b""
     about: About | None = None
+    id: str = ""
 
 
 class RequestError(TiltyardError):

@@ -14,14 +14,16 @@ from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog
 from tiltyard.predictions.log import PredictionLog, Ticket, UnloggedError
 from tiltyard.serving.answers import Answer, Headers, RequestError
-from tiltyard.serving.bodies import CLOSE, Bodies, Disconnected, Message, Receive, busy
+from tiltyard.serving.bodies import Bodies, Disconnected, Message, Receive, busy
 from tiltyard.serving.exposition import CONTENT_TYPE, exposition
 from tiltyard.serving.handler import handle, protocol_of, refuse
+from tiltyard.serving.headers import headers_of
+from tiltyard.serving.heads import head_of
 from tiltyard.serving.hooks import HOOK, Hook
 from tiltyard.serving.ids import Ids
 from tiltyard.serving.metrics import Arm, Metrics
 from tiltyard.serving.protocols import inference, invocations
-from tiltyard.serving.requests import Request, require
+from tiltyard.serving.requests import Head, Request, require
 from tiltyard.serving.slots import Served, Unloaded
 from tiltyard.serving.tokens import Tokens, model_of
 
@@ -36,12 +38,6 @@ LONG_BODY = 64 * 1024
 THREADS = 2
 METRICS = "/metrics"
 
-_SAFE: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-_SAFE_PAGE: Headers = (
-    *_SAFE,
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
 _PROTOCOLS: dict[ModuleType, str] = {inference: "open_inference", invocations: "mlflow"}
 
 
@@ -126,26 +122,9 @@ class App:
 
     async def _send(self, answer: Answer, scope: Scope, send: Send) -> None:
         """Send an answer."""
-        headers = self.headers_of(answer, scope["method"])
+        headers = headers_of(answer, scope["method"], closing=self._served.draining)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-
-    def headers_of(self, answer: Answer, method: str) -> list[tuple[bytes, bytes]]:
-        """Return the headers of an answer, with those that every one has.
-
-        Args:
-            answer: The answer.
-            method: Of the request.
-        """
-        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
-        if method == "POST":
-            headers += _SAFE
-        else:
-            held = {name for name, _ in headers}
-            headers += [pair for pair in _SAFE_PAGE if pair[0] not in held]
-        if self._served.draining:
-            headers += CLOSE
-        return headers
 
     def tick(self) -> None:
         """Do what is due every now and then, and costs nothing when it is not."""
@@ -165,38 +144,38 @@ class App:
         if self.metrics is not None:
             self.metrics.close()
 
-    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+    def prompt(self, head: Head, body: bytes) -> Answer | None:
         """Return the answer to a whole request that can be answered without waiting for anything; else None.
 
         Args:
-            scope: As ASGI has it.
-            body: Of the request.
+            head: Of the request.
+            body: As well.
         """
-        if len(body) >= min(LONG_BODY, self._served.limits.body_bytes) or self._waits or scope["path"] == METRICS:
+        if len(body) >= min(LONG_BODY, self._served.limits.body_bytes) or self._waits or head.path == METRICS:
+            return None
+        if b"content-encoding" in head.headers:
             return None
         began = time.perf_counter()
         try:
-            request = self._request(scope, body)
-            if b"content-encoding" in request.headers:
-                return None
+            request = self._request(head, body)
             answer = self._hooked(request) or self._logged(request)[0]
         except Unloaded:
             return None
         except Exception as error:  # noqa: BLE001  # the last boundary: a client never sees a trace
-            answer = self._failure(scope["path"], error)
+            answer = self._failure(head.path, error)
         if self.metrics is not None:
-            self._count(self.metrics, scope["path"], answer, time.perf_counter() - began)
+            self._count(self.metrics, head.path, answer, time.perf_counter() - began)
         return answer
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """Return the answer to a request, counted, whatever has to be waited for."""
         began = 0.0
         try:
-            headers = dict(scope["headers"])
-            self._tokens.check(scope["method"], scope["path"], headers)
-            body = await self._bodies.read(receive, headers, self._served.limits)
+            head = head_of(scope)
+            self._tokens.check(head.method, head.path, head.headers)
+            body = await self._bodies.read(receive, head.headers, self._served.limits)
             began = time.perf_counter()
-            answer = await self._awaited(self._request(scope, body))
+            answer = await self._awaited(self._request(head, body))
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # the last boundary: a client never sees a trace
@@ -205,18 +184,17 @@ class App:
             self._count(self.metrics, scope["path"], answer, time.perf_counter() - began if began else 0.0)
         return answer
 
-    def _request(self, scope: Scope, body: bytes) -> Request:
+    def _request(self, head: Head, body: bytes) -> Request:
         """Return a request that may pass.
 
         Raises:
             RequestError: 401 or 403 for want of a token.
         """
-        headers = dict(scope["headers"])
-        self._tokens.check(scope["method"], scope["path"], headers)
-        query = scope.get("query_string", b"").decode("latin-1")
+        method, path, query, headers = head
+        self._tokens.check(method, path, headers)
         identity = self._ids.next()
         logged = self._log is not None and self._log.wants(identity)
-        return Request(scope["method"], scope["path"], body, headers, identity, time.time(), query, logged)
+        return Request(method, path, body, headers, identity, time.time(), query, logged)
 
     def _failure(self, path: str, error: Exception) -> Answer:
         """Return the answer of a failure; an unforeseen one is logged and answered without details."""

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tiltyard.serving.answers import Headers, RequestError
+from tiltyard.serving.answers import RequestError
+from tiltyard.serving.headers import CLOSE
 from tiltyard.serving.settings import Limits
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-CLOSE: Headers = ((b"connection", b"close"),)
 
 _PATIENCE = 16
 """A body over the limit is read on and thrown away, up to this many times the limit: a client that is still sending

@@ -17,15 +17,19 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.asgi import App, Scope, Send
 from tiltyard.serving.bodies import Receive
+from tiltyard.serving.headers import CLOSE, lines_of
+from tiltyard.serving.heads import Heads, head_of
 from tiltyard.serving.tokens import OPEN
 
-_CLOSE = (b"connection", b"close")
 _AROUND_HEADER = len(b": \r\n")
 
 _NO_HTTP = 400, "this is not an HTTP request", "Check the request line, the headers and the length."
 _NO_HOST = 400, "the request has no `host` header", "Send one: HTTP/1.1 asks for it."
 _LONG_HEAD = 431, "the head of the request is too long", "Send fewer or shorter headers."
 _LONG_ADDRESS = 414, "the address is too long", "Send what is long in the body."
+
+AT_ONCE_SECONDS = 50e-6
+"""Between an answer and the next request of the same turn: no client asks again as quickly."""
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle: longer than load balancers keep one (60 s as a rule), so that it is they who close
@@ -37,12 +41,22 @@ class Gate:
 
     Args:
         app: What answers them.
+
+    Attributes:
+        answered: When the last answer was written, by the monotonic clock.
+        heads: Heads that were read before.
+        default_headers: Headers of every answer, as uvicorn has them at the moment.
+        default_lines: The same as lines.
     """
 
     def __init__(self, app: App) -> None:
         self.app = app
         self.under_way = 0
+        self.answered = 0.0
+        self.heads = Heads()
         self._turn_began: float | None = None
+        self.default_headers: list[tuple[bytes, bytes]] = []
+        self.default_lines = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that was let in."""
@@ -70,14 +84,16 @@ class Gate:
         """Whether what is read now has waited too long for its turn.
 
         The loop learns at one moment of all the sockets that can be read, and then reads one after the other: the last
-        of them has waited for all the answers before it.
+        of them has waited for all the answers before it. To learn when a turn ends costs as much as half an answer, so
+        that a request counts as the second of its turn only where it follows on another at once.
         """
-        loop = asyncio.get_running_loop()
-        if self._turn_began is None:
-            self._turn_began = time.monotonic()
-            loop.call_soon(self._end_turn)
-            return False
-        return time.monotonic() - self._turn_began > self.app.served.limits.turn_seconds
+        now = time.monotonic()
+        if self._turn_began is not None:
+            return now - self._turn_began > self.app.served.limits.turn_seconds
+        if now - self.answered < AT_ONCE_SECONDS:
+            self._turn_began = now
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return False
 
     def _end_turn(self) -> None:
         self._turn_began = None
@@ -90,6 +106,8 @@ class Door(HttpToolsProtocol):
     url = b""
     _head_open = True
     _head_begun = False
+    _reading = False
+    _whole = b""
     _head_bytes = 0
     _told = 0
     _refusal = _NO_HTTP
@@ -109,6 +127,10 @@ class Door(HttpToolsProtocol):
         """Read on; a head that is too long is not waited for to its end."""
         if self.transport.is_closing():
             return
+        is_idle = self._head_open and not self._reading
+        if is_idle and self._answer_known(data):
+            return
+        self._whole = data if is_idle else b""
         begun = self._head_begun
         super().data_received(data)
         self._begin()
@@ -117,9 +139,24 @@ class Door(HttpToolsProtocol):
             if self._head_bytes > self.gate.app.served.limits.header_bytes:
                 self.turn_away(*_LONG_HEAD)
 
+    def _answer_known(self, data: bytes) -> bool:
+        """Answer a whole request whose head was read before, if that can be done here and now."""
+        known = self.gate.heads.find(data)
+        if known is None or self.flow.write_paused or self.gate.is_late():
+            return False
+        head, body = known
+        answer = self.gate.app.prompt(head, body)
+        if answer is None:
+            return False
+        self._since = self.loop.time()
+        self.server_state.total_requests += 1
+        self._write(answer, head.method, keep_alive=True)
+        return True
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
+        self._reading = True
         self._since = self.loop.time()
         self._head_open, self._head_begun, self._head_bytes = True, True, 0
 
@@ -146,15 +183,22 @@ class Door(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer a whole request here and now where nothing has to be waited for."""
         super().on_message_complete()
+        self._reading = self.parser.should_upgrade()
         cycle = self._next
         if cycle is None or cycle is not self.cycle or self.transport.is_closing():
             return
         if self.flow.write_paused or self.gate.is_late():
             return
-        answer = self.gate.app.prompt(cycle.scope, bytes(cycle.body))  # type: ignore[arg-type]  # what ASGI has
-        if answer is not None:
-            self._next = None
-            self._write(cycle, answer)
+        head, body = head_of(cycle.scope), bytes(cycle.body)  # type: ignore[arg-type]  # what ASGI has
+        answer = self.gate.app.prompt(head, body)
+        if answer is None:
+            return
+        self._next = None
+        self._write(answer, head.method, keep_alive=cycle.keep_alive)
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
+        if self._whole and cycle.keep_alive:
+            self.gate.heads.remember(self._whole, head, body)
 
     def on_response_complete(self) -> None:
         """End a request; begin the next, or wait for its head."""
@@ -178,20 +222,23 @@ class Door(HttpToolsProtocol):
         if cycle is not None and not self.transport.is_closing():
             super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
 
-    def _write(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+    def _write(self, answer: Answer, method: str, *, keep_alive: bool) -> None:
         """Write a whole answer at once."""
-        method = cycle.scope["method"]
-        headers = self.gate.app.headers_of(answer, method)
-        closing = not cycle.keep_alive or _CLOSE in headers
-        if closing and _CLOSE not in headers:
-            headers.append(_CLOSE)
-        lines = [b"%b: %b\r\n" % pair for pair in (*self.server_state.default_headers, *headers)]
+        closing = not keep_alive or self.gate.app.served.draining or CLOSE[0] in answer.headers
+        head = lines_of(answer, method, closing=closing)
         body = b"" if method == "HEAD" else answer.body
-        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", body)))
-        cycle.response_started = cycle.response_complete = True
+        self.transport.write(b"".join((STATUS_LINE[answer.status], self._date(), head, body)))
+        self.gate.answered = time.monotonic()
         if closing:
             self.transport.close()
-        self.on_response_complete()
+
+    def _date(self) -> bytes:
+        """Return the lines that uvicorn gives every answer, made anew when it makes them anew."""
+        default = self.server_state.default_headers
+        if self.gate.default_headers is not default:
+            self.gate.default_headers = default
+            self.gate.default_lines = b"".join(b"%b: %b\r\n" % pair for pair in default)
+        return self.gate.default_lines
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
         """Refuse what is no HTTP, or has a head that may not be."""

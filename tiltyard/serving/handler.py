@@ -3,6 +3,7 @@
 Three protocols stand behind it; a path tells which is meant, and every failure has the shape of that protocol.
 """
 
+from functools import lru_cache
 from types import ModuleType
 
 from tiltyard.errors import TiltyardError
@@ -53,6 +54,7 @@ def refuse(path: str, error: TiltyardError, headers: Headers = ()) -> Answer:
     return answer
 
 
+@lru_cache(maxsize=1024)
 def protocol_of(path: str) -> ModuleType:
     """Return the protocol that a path belongs to: a module with `answer` and `refusal`."""
     if path == "/v2" or path.startswith("/v2/"):

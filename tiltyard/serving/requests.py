@@ -6,6 +6,22 @@ from typing import NamedTuple
 from tiltyard.serving.answers import RequestError, shorten
 
 
+class Head(NamedTuple):
+    """The head of a request.
+
+    Attributes:
+        method: Upper case.
+        path: Decoded, without the query.
+        query: What follows the question mark, as it came.
+        headers: Names in lower case; of several of one name the last.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[bytes, bytes]
+
+
 class Request(NamedTuple):
     """An HTTP request after any transport.
 

@@ -18,8 +18,6 @@ from tiltyard.serving.requests import Request
 from tiltyard.serving.routing import key_text
 from tiltyard.serving.slots import Served, Slot
 
-PREDICTION_ID = b"x-prediction-id"
-
 _log = logging.getLogger(__name__)
 
 
@@ -67,8 +65,7 @@ class Scored(NamedTuple):
 
     def answer(self, answer: Answer) -> Answer:
         """Return a protocol's answer with the id, the record and the version that made it."""
-        headers = (*answer.headers, (PREDICTION_ID, self.id.encode()))
-        return Answer(answer.status, answer.body, headers, self.record, self.about)
+        return Answer(answer.status, answer.body, answer.headers, self.record, self.about, self.id)
 
 
 def score(
