@@ -28,9 +28,13 @@ HEAVY = (
     "rich",
 )
 
-DEFERRED = {"tiltyard/serving/protocols/frames.py:from_parquet", "tiltyard/bundle/runtime.py:_onnxruntime"}
+DEFERRED = {
+    "tiltyard/serving/protocols/frames.py:from_parquet",
+    "tiltyard/bundle/runtime.py:_onnxruntime",
+    "tiltyard/project/addresses.py:alive",
+}
 """Functions that import as late as they can: few servers are ever sent a Parquet body, and Arrow takes 40 MB a worker;
-linear models need no onnxruntime, which takes 25."""
+linear models need no onnxruntime, which takes 25; and where no stack is up, psutil would cost every start 30 ms."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psutil
 from pydantic import ValidationError
 
 from tiltyard.project.section import Section
@@ -35,6 +34,8 @@ class Addresses(Section):
     @property
     def alive(self) -> bool:
         """Whether the supervisor is still there."""
+        import psutil  # noqa: PLC0415  # where no stack is up, nobody need know of processes
+
         try:
             process = psutil.Process(self.supervisor)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE

@@ -4,9 +4,9 @@ import getpass
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from tiltyard.errors import ProjectError
 from tiltyard.project.addresses import Addresses, read_addresses
@@ -17,8 +17,10 @@ ARTIFACTS = "mlartifacts"
 """Folder in the home where the home's own MLflow keeps artifacts, beside its database."""
 
 
-class Environment(BaseSettings):
+class Environment(BaseModel):
     """Settings of the place where a command runs, from `TILTYARD_*` and the variables of MLflow.
+
+    What is given by name wins over the environment; an empty variable counts as unset.
 
     Attributes:
         home: Folder for runs, caches and the embedded registry; `.tiltyard` beside the project when unset.
@@ -36,9 +38,7 @@ class Environment(BaseSettings):
         prefect_api: Prefect's API; when unset the local stack's if it is up, else a temporary server.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="TILTYARD_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path | None = None
     store: str | None = None
@@ -52,10 +52,23 @@ class Environment(BaseSettings):
     tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     prefect_api: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**_told(), **given})
+
     @property
     def key(self) -> str | None:
         """The key of the keyed hashes in the clear; None when there is none."""
         return self.protect_key.get_secret_value() if self.protect_key else None
+
+
+def _told() -> dict[str, str]:
+    """Return what the environment says, by the names of the settings."""
+    told = {name.lower(): value for name, value in os.environ.items() if value}
+    variables = {
+        name: str(field.validation_alias or f"TILTYARD_{name}").lower()
+        for name, field in Environment.model_fields.items()
+    }
+    return {name: told[variable] for name, variable in variables.items() if variable in told}
 
 
 class Workplace:
