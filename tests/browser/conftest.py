@@ -16,7 +16,7 @@ import yaml
 from tests.browser.pages import Mlflow, Prefect, browsing, find_browser
 from tests.conftest import free_port
 from tests.flows.conftest import contract, table
-from tiltyard.data.contract import dump_contract
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.project.addresses import Addresses, read_addresses
 from tiltyard.registry.ledger import Ledger
 from tiltyard.storage.folder import FolderStore

@@ -18,8 +18,8 @@ from tiltyard.data.contract import Column, Contract, Guard, Kind, Role
 from tiltyard.data.protection import guard_of
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.errors import DataError
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen
 
 KEY = "a-key-of-sixteen-characters-or-more"
 MOST = 50

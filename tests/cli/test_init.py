@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tiltyard
-from tiltyard.data.contract import Role, load_contract
+from tiltyard.data.contract import Role
+from tiltyard.data.contract_file import load_contract
 from tiltyard.project.loading import load_project
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import BundledSource, CsvSource, ParquetSource, SqlSource

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tiltyard.data.contract import load_contract
+from tiltyard.data.contract_file import load_contract
 from tiltyard.errors import ProjectError
 
 TARGET = "{name: y, kind: number, role: target}"

@@ -10,8 +10,8 @@ from tests.data.tables import column, contract_of
 from tiltyard.data.contract import Column, Contract, Guard, Kind, NumberFormat
 from tiltyard.data.evolution import compare_contracts, refuse_breaking
 from tiltyard.errors import DataError
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen
 
 AGE: dict[str, Any] = {"kind": "integer", "minimum": 0.0, "maximum": 99.0}
 PLAN: dict[str, Any] = {"kind": "category", "levels": ("basic", "plus")}

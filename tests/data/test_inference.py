@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 
 from tests.strategies import contracts, tables
 from tiltyard.data.coercion import coerce
-from tiltyard.data.contract import Contract, Kind, Level, NumberFormat, Role, dump_contract
+from tiltyard.data.contract import Contract, Kind, Level, NumberFormat, Role
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.data.inference import Hints, Inference, infer, project_name
 from tiltyard.data.sources import read_source
 from tiltyard.data.usage import in_use

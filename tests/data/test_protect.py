@@ -19,8 +19,9 @@ from tiltyard.data.rows import rows_to_columns
 from tiltyard.data.usage import in_use
 from tiltyard.data.values import Value
 from tiltyard.errors import DataError, ProjectError
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen, Project, Protection
+from tiltyard.project.model import Project, Protection
 
 KEY = "a long random text"
 CONTRACT = Contract(

@@ -20,7 +20,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from tiltyard.data.contract import Column, Contract, Kind, Role, dump_contract
+from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.project.metrics import Task
 
 

@@ -9,7 +9,8 @@ import yaml
 from flows.training import train
 from tests.flows.conftest import WriteProject, contract, table
 from tiltyard.data.as_of import read_as_of
-from tiltyard.data.contract import Column, Kind, Role, dump_contract
+from tiltyard.data.contract import Column, Kind, Role
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.errors import DataError, ProjectError, UsageError
 from tiltyard.registry import models
 from tiltyard.steps import data

@@ -22,7 +22,7 @@ from flows.deployments import deploy
 from tests.conftest import free_port, mlflow_serving, wait_until_healthy
 from tests.flows.conftest import contract, table
 from tests.flows.yard import LONG, Yard, kill_all, until, working
-from tiltyard.data.contract import dump_contract
+from tiltyard.data.contract_file import dump_contract
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(900)]
 

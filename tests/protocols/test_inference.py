@@ -15,7 +15,7 @@ from tests.protocols.models import CONTRACTS, FLOWERS, STAYS
 from tests.protocols.tensors import body_of, columns_of, numbers, read_binary
 from tests.serving.bundles import ROW
 from tiltyard.data.contract import Guard, Kind
-from tiltyard.project.model import Coarsen
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.handler import handle, refuse
 from tiltyard.serving.protocols.signature import Signature

@@ -19,7 +19,7 @@ from tests.strategies import contracts, tables
 from tiltyard.data.contract import Column, Contract, Guard, Kind
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.errors import DataError
-from tiltyard.project.model import Coarsen
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.serving.handler import handle
 from tiltyard.serving.openapi.document import document
 from tiltyard.serving.openapi.schemas import example_row, list_schema, row_schema, value_schema

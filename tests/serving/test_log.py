@@ -29,8 +29,8 @@ from tiltyard.predictions.files import backlog, log_folder
 from tiltyard.predictions.reading import Window, read_labelled
 from tiltyard.predictions.recovery import recover
 from tiltyard.predictions.shipping import ship
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen
 from tiltyard.serving.handler import handle
 from tiltyard.serving.plan import Plan, SlotPlan
 from tiltyard.serving.requests import Request

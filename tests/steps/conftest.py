@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tiltyard.data.contract import Column, Contract, Kind, Role, dump_contract
+from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.project.metrics import Task
 from tiltyard.steps import bundling, champion, data, judging, promoting, registering, taking_over, training
 from tiltyard.steps.registering import Registered

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tiltyard.data.contract import Contract, Role, dump_contract
+from tiltyard.data.contract import Contract, Role
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.data.inference import Hints, Inference, infer, project_name
 from tiltyard.data.sources import describe_source, read_source, source_of
 from tiltyard.data.usage import in_use

@@ -1,22 +1,20 @@
 """The data contract: what every column is, for training table, request and documentation alike.
 
-This module holds the record and is free of pandas, so that a serving worker can load it. How a raw value becomes a
-typed one is in `tiltyard.data.values` (one value) and `tiltyard.data.coercion` (a whole table); both agree.
+This module holds the record and is free of pandas and YAML, so that a serving worker can load it. How a raw value
+becomes a typed one is in `tiltyard.data.values` (one value) and `tiltyard.data.coercion` (a whole table); both agree.
 """
 
 from collections import Counter
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tiltyard.errors import DataError, did_you_mean
-from tiltyard.project.loading import digest, parse_model, read_yaml
+from tiltyard.project.coarsening import Coarsen
+from tiltyard.project.digests import digest
 from tiltyard.project.metrics import Task
-from tiltyard.project.model import Coarsen
 from tiltyard.project.section import Section
-from tiltyard.project.yamlfile import dump_yaml
 
 Level = str | int | float | bool
 Bound = Annotated[float, Field(allow_inf_nan=False)]
@@ -180,19 +178,3 @@ class Contract(Section):
     def digest(self) -> str:
         """16 hex digits that change with the content."""
         return digest(self)
-
-
-def load_contract(path: Path) -> Contract:
-    """Load a contract from YAML.
-
-    Raises:
-        ProjectError: The file is missing or wrong; names the key.
-    """
-    cure = "Its first line should be `task: …`; `tiltyard init` writes a whole one."
-    return parse_model(Contract, read_yaml(path, empty=cure), where=str(path))
-
-
-def dump_contract(contract: Contract) -> str:
-    """Write a contract as YAML that a person can review; `load_contract` reads it back unchanged."""
-    content = contract.model_dump(mode="json", exclude_defaults=True)
-    return dump_yaml(content)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tiltyard.data.contract import Column, Contract, Role
 from tiltyard.data.findings import shown
 from tiltyard.errors import DataError
-from tiltyard.project.model import Coarsen
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.section import Section
 
 

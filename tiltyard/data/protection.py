@@ -13,7 +13,7 @@ from datetime import datetime
 from tiltyard.data.contract import Column, Contract, Guard, Kind
 from tiltyard.data.values import TextRules, Value, convert, expected, rules_of
 from tiltyard.errors import ProjectError
-from tiltyard.project.model import Coarsen
+from tiltyard.project.coarsening import Coarsen
 
 HASH_DIGITS = 16
 LEAST_KEY = 16

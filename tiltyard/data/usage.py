@@ -6,7 +6,8 @@ from collections.abc import Collection
 from tiltyard.data.contract import ORDERED, Column, Contract, Kind, Level, Role
 from tiltyard.data.protection import coarser, guard_of, keyed_hash, required_key
 from tiltyard.errors import ProjectError, did_you_mean
-from tiltyard.project.model import Coarsen, Project, Protection
+from tiltyard.project.coarsening import Coarsen
+from tiltyard.project.model import Project, Protection
 
 
 def in_use(

@@ -1,6 +1,5 @@
 """From a YAML file to a project, or to one sentence that says which key is wrong and how to mend it."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tiltyard.errors import ProjectError
+from tiltyard.project.digests import digest
 from tiltyard.project.explaining import explain
 from tiltyard.project.model import Project
 from tiltyard.project.yamlfile import read_yaml
@@ -69,10 +69,3 @@ def load_project(path: Path) -> Project:
     """
     file = project_file_of(path)
     return parse_model(Project, read_yaml(file), where=str(file))
-
-
-def digest(model: BaseModel | tuple[BaseModel, ...]) -> str:
-    """Return 16 hex digits that change when, and only when, the content changes."""
-    parts = model if isinstance(model, tuple) else (model,)
-    content = json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tiltyard.errors import did_you_mean
+from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import DEFAULT_METRIC, Task, metrics_of, suggest_metric
 from tiltyard.project.rollout import RolloutSection
@@ -82,13 +83,6 @@ class CallableSource(Section):
 
 
 Source = Annotated[CsvSource | ParquetSource | SqlSource | BundledSource | CallableSource, Field(discriminator="kind")]
-
-
-class Coarsen(Section):
-    """Replace a value by the coarser group it falls into."""
-
-    coarsen: Annotated[float, Field(gt=0)] | Literal["year", "month", "day"]
-    """Width of the bands of a number, or the unit a time is cut to."""
 
 
 Protection = Literal["drop", "hash"] | Coarsen

@@ -116,7 +116,8 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
 def _nested(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the models that stand below the keys of a section."""
     definitions = model.model_json_schema().get("$defs", {})
-    written = {child.__name__: child for child in Section.__subclasses__() if child.__module__ == Project.__module__}
+    room = f"{__package__}."
+    written = {child.__name__: child for child in Section.__subclasses__() if child.__module__.startswith(room)}
     for name, title in _TITLES.items():
         if name in definitions:
             yield title, written[name]

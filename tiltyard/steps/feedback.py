@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tiltyard.data.contract import load_contract
+from tiltyard.data.contract_file import load_contract
 from tiltyard.data.sources import iter_source, source_of
 from tiltyard.errors import DataError
 from tiltyard.predictions.label_tables import LabelColumns, LabelsStored, store_labels

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tiltyard.bundle.table_model import TableModel
-from tiltyard.data.contract import dump_contract
+from tiltyard.data.contract_file import dump_contract
 from tiltyard.data.parts import Part
 from tiltyard.data.sources import describe_source
 from tiltyard.data.split import SplitSummary

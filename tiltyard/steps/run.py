@@ -10,7 +10,8 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from tiltyard.data.as_of import AsOf, last_moment, time_column
-from tiltyard.data.contract import Contract, load_contract
+from tiltyard.data.contract import Contract
+from tiltyard.data.contract_file import load_contract
 from tiltyard.data.dataset import DatasetRef
 from tiltyard.data.usage import in_use
 from tiltyard.errors import ConflictError
