@@ -37,7 +37,7 @@ def test_a_server_starts_from_its_cache_and_survives_deaths(tmp_path: Path) -> N
         assert server.version() == 1
         eventually(lambda: len(server.children("worker")) == 2)
         for role in ("worker", "sidecar"):
-            victim = server.children(role)[0]
+            victim = eventually(lambda: server.children(role))[0]  # noqa: B023  # called at once
             os.kill(victim, signal.SIGKILL)
             wanted = 2 if role == "worker" else 1
             eventually(lambda: len(_others(server, role, victim)) == wanted)  # noqa: B023  # called at once

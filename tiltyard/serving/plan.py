@@ -222,6 +222,14 @@ def read_plan(path: Path) -> Plan:
         ) from error
 
 
+def covers(path: Path, names: Iterable[str]) -> bool:
+    """Whether the plan says of every model what stands in its slot; none that can be read says nothing."""
+    try:
+        return read_plan(path).covers(names)
+    except ServingError:
+        return False
+
+
 def has_rollouts(path: Path) -> bool:
     """Whether the plan has two versions of any model to compare; no plan, and none that can be read, has none."""
     try:

@@ -11,8 +11,7 @@ import os
 import re
 import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,12 +21,13 @@ from tiltyard.predictions.files import log_folder
 from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import GatesSection
-from tiltyard.project.section import Section
+from tiltyard.serving.children import Child
 from tiltyard.serving.cold_start import begin_from_others
 from tiltyard.serving.counting import clear, metrics_folder
+from tiltyard.serving.head_start import SECONDS, HeadStart
 from tiltyard.serving.newcomers import turn_newcomers_away
-from tiltyard.serving.plan import forget_looks, has_rollouts
-from tiltyard.serving.processes import hold_back_end, start_log
+from tiltyard.serving.plan import covers, forget_looks, has_rollouts
+from tiltyard.serving.processes import start_log
 from tiltyard.serving.settings import (
     DRAIN_SECONDS,
     Limits,
@@ -40,12 +40,6 @@ from tiltyard.serving.tls import check_tls
 from tiltyard.serving.tokens import Tokens
 
 BACKLOG = 2048
-HEALTHY_SECONDS = 10.0
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
-LOOK_SECONDS = 0.5
-"""Between two looks at whether a process has anything to do."""
-
 STOP_SECONDS = 40.0
 """After SIGTERM, when children are killed: longer than a worker's own grace."""
 
@@ -139,7 +133,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         children.append(Child("sidecar", sidecar, _sidecar_environment(workplace), (ear,)))
         shadow = ShadowSettings(names=told.names, plan=plan, log=log_folder(workplace.home), parent=os.getpid())
         children.append(Child("shadow", shadow, _worker_environment(), wanted=lambda: has_rollouts(plan)))
-        asyncio.run(_supervise(children, listener))
+        asyncio.run(_supervise(children, listener, HeadStart(ear, workers), hurry=not covers(plan, told.names)))
 
 
 def _warnings(host: str, tls: TlsFiles | None) -> list[str]:
@@ -220,78 +214,28 @@ def address_of(listener: socket.socket, *, secure: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-class Child:
-    """One process that is started again whenever it ends.
-
-    Args:
-        role: `worker`, `sidecar` or `shadow`: a module of this room with a `main`.
-        settings: What it is told.
-        environment: Its environment variables.
-        inherited: File descriptors it shares.
-        wanted: Whether there is anything for it to do; it is started when there is, and may end by itself.
-    """
-
-    def __init__(
-        self,
-        role: str,
-        settings: Section,
-        environment: Mapping[str, str],
-        inherited: Sequence[int] = (),
-        *,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self.role = role
-        self._command = [sys.executable, "-P", "-m", f"tiltyard.serving.{role}", settings.model_dump_json()]
-        self._environment = dict(environment)
-        self._inherited = tuple(inherited)
-        self._wanted = wanted
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def keep(self, stopping: asyncio.Event) -> None:
-        """Start the process, and again after each end with a growing pause, until `stopping`."""
-        pause = FIRST_PAUSE
-        while await self._is_due(stopping):
-            began = asyncio.get_running_loop().time()
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                env=self._environment,
-                pass_fds=self._inherited,
-                start_new_session=True,
-                preexec_fn=hold_back_end if self.role == "sidecar" else None,  # no threads here
-            )
-            code = await self._process.wait()
-            if stopping.is_set() or (code == 0 and not self._wanted()):
-                continue
-            lived = asyncio.get_running_loop().time() - began
-            pause = FIRST_PAUSE if lived > HEALTHY_SECONDS else min(2 * pause, LONGEST_PAUSE)
-            _log.error("the %s %d ended (%s); another starts", self.role, self._process.pid, _ending(code))
-            await _pause(stopping, pause)
-
-    async def _is_due(self, stopping: asyncio.Event) -> bool:
-        """Wait until there is something to do for the process; False when the end comes first."""
-        while not stopping.is_set() and not self._wanted():
-            await _pause(stopping, LOOK_SECONDS)
-        return not stopping.is_set()
-
-    def stop(self, number: signal.Signals) -> None:
-        """Signal the process, if it is there."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
-
-
-async def _supervise(children: Sequence[Child], listener: socket.socket) -> None:
+async def _supervise(children: Sequence[Child], listener: socket.socket, head_start: HeadStart, *, hurry: bool) -> None:
     """Keep the children until a signal, then let them drain.
 
     The sidecar ends last: it brings away what the workers have logged to their end. The shadow has nothing to finish,
     and may be stalled.
+
+    Args:
+        children: The processes.
+        listener: The listening socket.
+        head_start: That of the workers.
+        hurry: Give them none: they have nothing to answer with before the sidecar has looked.
     """
-    stopping = asyncio.Event()
+    stopping, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+    head_start.begin(0.0 if hurry else SECONDS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    keeping = {child: asyncio.create_task(child.keep(stopping)) for child in children}
+    begin = {child: at_once if child.role == "worker" else head_start.over for child in children}
+    keeping = {child: asyncio.create_task(child.keep(stopping, begin[child])) for child in children}
     await stopping.wait()
+    head_start.end()
     _log.info("stopping: workers finish what has begun")
     first = {child: task for child, task in keeping.items() if child.role != "sidecar"}
     for child in first:
@@ -314,19 +258,6 @@ async def _ended(keeping: Mapping[Child, asyncio.Task[None]]) -> None:
         if task in late:
             child.stop(signal.SIGKILL)
     await asyncio.gather(*keeping.values())
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait, but no longer than until `stopping`."""
-    try:
-        await asyncio.wait_for(stopping.wait(), seconds)
-    except TimeoutError:
-        return
-
-
-def _ending(code: int) -> str:
-    """Say how a process ended."""
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _base_environment() -> dict[str, str]:

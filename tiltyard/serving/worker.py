@@ -27,7 +27,7 @@ from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate
 from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.hooks import Hook
 from tiltyard.serving.metrics import Metrics
-from tiltyard.serving.processes import orphaned, start_log
+from tiltyard.serving.processes import give_hint, orphaned, start_log
 from tiltyard.serving.settings import TlsFiles, WorkerSettings
 from tiltyard.serving.slots import Served
 from tiltyard.serving.tls import Renewal
@@ -84,6 +84,12 @@ class Worker(uvicorn.Server):
             if task.done():
                 task.result()
             task.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so: what works beside the workers has waited for it."""
+        await super().startup(sockets)
+        if self._settings.hint is not None:
+            give_hint(self._settings.hint)
 
     async def _first_plan(self) -> None:
         """Wait for a plan that says something of every model, but not for ever."""
