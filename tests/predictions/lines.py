@@ -1,15 +1,17 @@
 """Contracts and records of the prediction log, and what the store holds of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.predictions.reading import Window
-from tiltyard.predictions.record import Record, record_line, schema_line
+from tiltyard.predictions.record import Batch, Record, record_line, schema_line
 from tiltyard.project.metrics import Task
 from tiltyard.storage.base import Store
 
@@ -66,3 +68,21 @@ def stored(store: Store) -> Counter[str]:
     for key in store.list(f"predictions/{MODEL}"):
         found.update(pq.read_table(pa.BufferReader(store.read(key))).column("id").to_pylist())
     return found
+
+
+def batch_of(made: Record, contract: Contract) -> Batch:
+    """Return a record by columns, as a worker writes several rows."""
+    columns: list[Any] = [list(column) for column in zip(*made.rows, strict=True)]
+    for place, column in enumerate(contract.features):
+        if column.kind is Kind.NUMBER:
+            columns[place] = doubles_of(columns[place])
+    answers = list(made.answers) if contract.classes else doubles_of(made.answers)
+    chances = None if made.probabilities is None else np.array(made.probabilities, "<f8").tobytes()
+    return Batch(
+        made.id, made.time, made.model, made.version, made.slot, columns, answers, made.seconds, made.key, chances
+    )
+
+
+def doubles_of(values: Sequence[float | None]) -> bytes:
+    """Return numbers as the bytes of doubles, NaN for None."""
+    return np.array([np.nan if value is None else value for value in values], "<f8").tobytes()

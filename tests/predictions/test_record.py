@@ -4,13 +4,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.predictions.lines import CONTRACT, DEMAND, MODEL, ROW, SCHEMA, line, record
+from tests.predictions.lines import CONTRACT, DEMAND, MODEL, ROW, SCHEMA, batch_of, line, record
 from tests.strategies import contracts, tables
 from tiltyard.data.contract import Contract
+from tiltyard.predictions import parts
 from tiltyard.predictions.columns import FEATURE
 from tiltyard.predictions.parts import read_segment
 from tiltyard.predictions.record import (
@@ -20,6 +22,7 @@ from tiltyard.predictions.record import (
     Record,
     feedback_line,
     read_line,
+    read_record,
     record_line,
     schema_line,
     schema_of,
@@ -27,22 +30,28 @@ from tiltyard.predictions.record import (
 
 
 @st.composite
-def answered(draw: st.DrawFn) -> tuple[Contract, list[dict[str, Any]], Record]:
-    """Return rows of a contract, and the record of a request with them."""
-    contract = draw(contracts())
-    rows = draw(tables(contract))
+def records_of(draw: st.DrawFn, contract: Contract, name: str, rows: list[dict[str, Any]] | None = None) -> Record:
+    """Return the record of a request to a contract's model."""
+    rows = draw(tables(contract, max_rows=3)) if rows is None else rows
     answer = st.floats(allow_nan=False, allow_infinity=False) if not contract.classes else st.sampled_from([0, 1])
-    chance = st.lists(st.floats(0, 1), min_size=2, max_size=2)
+    chance = st.lists(st.floats(0, 1) | st.just(-0.0), min_size=2, max_size=2)
     count = len(rows)
-    made = record(
-        draw(st.uuids()).hex,
+    return record(
+        name,
         time=draw(st.floats(0, 4e9)),
         key=draw(st.none() | st.text(st.characters(codec="utf-8"), max_size=20)),
         rows=[[row[column.name] for column in contract.features] for row in rows],
         answers=draw(st.lists(answer, min_size=count, max_size=count)),
         probabilities=draw(st.none() | st.lists(chance, min_size=count, max_size=count)) if contract.classes else None,
     )
-    return contract, rows, made
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> tuple[Contract, list[dict[str, Any]], Record]:
+    """Return rows of a contract, and the record of a request with them."""
+    contract = draw(contracts())
+    rows = draw(tables(contract))
+    return contract, rows, draw(records_of(contract, draw(st.uuids()).hex, rows))
 
 
 @settings(deadline=None, max_examples=40)
@@ -66,6 +75,55 @@ def test_what_is_written_is_read_with_its_types(example: tuple[Contract, list[di
         assert (row["model"], row["version"], row["slot"], row["key"]) == (MODEL, 3, "champion", made.key)
         chances = [row[f"probability_{label}"] for label in contract.classes]
         assert chances == (list(made.probabilities[number]) if made.probabilities else [None] * len(chances))
+
+
+@settings(deadline=None, max_examples=60)
+@given(answered())
+def test_several_rows_by_columns_are_the_same_as_by_rows(
+    example: tuple[Contract, list[dict[str, Any]], Record],
+) -> None:
+    contract, _, made = example
+    batch = batch_of(made, contract)
+    found = [
+        read_segment([schema_line(MODEL, 3, contract), record_line(one)]).parts[0].table() for one in (made, batch)
+    ]
+    assert bits(found[0][0]) == bits(found[1][0])
+    assert found[0][1] == found[1][1] == []
+    again = read_record(record_line(batch))
+    assert again is not None
+    assert record_line(again) == record_line(made)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_many_at_once_are_read_as_one_by_one(data: st.DataObject) -> None:
+    contract = data.draw(contracts())
+    lines = [schema_line(MODEL, 3, contract)]
+    for number in range(data.draw(st.integers(1, 6))):
+        by_columns = data.draw(st.booleans())
+        made = data.draw(records_of(contract, f"{'b' if by_columns else 'r'}{number % 5}"))
+        whole = record_line(batch_of(made, contract) if by_columns else made)
+        place = data.draw(st.integers(0, len(whole) - 1))
+        torn = whole[:place] + whole[place + data.draw(st.integers(1, 9)) :]
+        lines.append(whole if data.draw(st.booleans()) else torn.replace(b"\n", b"") + b"\n")
+    with pytest.MonkeyPatch.context() as patch:
+        together = outcome(lines)
+        patch.setattr(parts, "BLOCK_BYTES", 0)
+        assert outcome(lines) == together
+
+
+def outcome(lines: list[bytes]) -> tuple[dict[str, list[str]], list[bytes]]:
+    """Return the rows of each object, and the damaged lines, in an order that does not depend on how they are read."""
+    contents = read_segment(lines)
+    made = [(part.key("s"), *part.table()) for part in contents.parts]
+    damaged = [line for _, _, lines in made for line in lines] + contents.damaged
+    return {key: sorted(bits(table)) for key, table, _ in made if table is not None}, sorted(damaged)
+
+
+def bits(table: pa.Table | None) -> list[str]:
+    """Return rows as text in which every bit counts."""
+    assert table is not None
+    return [repr(row) for row in table.to_pylist()]
 
 
 def test_a_schema_says_what_the_values_are() -> None:
@@ -108,6 +166,5 @@ def test_no_garbage_makes_it_fail(garbage: bytes, place: int, length: int) -> No
     broken = line("a")[:place] + garbage + line("a")[place + length :]
     for content in (garbage, broken):
         contents = read_segment([SCHEMA, *content.splitlines(keepends=True), line("b")])
-        assert "b" in {getattr(made, "id", "") for part in contents.parts for made in part.contents}
-        for part in contents.parts:
-            part.table()
+        tables = [part.table()[0] for part in contents.parts]
+        assert "b-0" in {name for table in tables if table is not None for name in table.column("id").to_pylist()}

@@ -5,17 +5,32 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
-from tests.predictions.lines import CONTRACT, DEMAND, MODEL, NOON, ROW, SCHEMA, line, stored
+from tests.predictions.lines import (
+    CONTRACT,
+    DEMAND,
+    MODEL,
+    NOON,
+    ROW,
+    SCHEMA,
+    batch_of,
+    doubles_of,
+    line,
+    record,
+    stored,
+)
 from tests.storage.conftest import BUCKET
 from tiltyard.errors import StorageError
+from tiltyard.predictions import parts
 from tiltyard.predictions.files import held
-from tiltyard.predictions.record import Entry, feedback_line, schema_line
+from tiltyard.predictions.record import Entry, feedback_line, record_line, schema_line
 from tiltyard.predictions.shipping import Shipment, ship
 from tiltyard.storage.base import Store
 from tiltyard.storage.folder import FolderStore
@@ -163,6 +178,56 @@ def test_damaged_lines_are_put_aside_and_the_rest_is_shipped(tmp_path: Path) -> 
     assert [path.name for path in folder.iterdir()] == ["host-1.damaged"]
     assert sorted((folder / "host-1.damaged").read_bytes().splitlines(keepends=True)) == sorted(damaged)
     assert shipped(folder, store) == Shipment()
+
+
+def test_damaged_batches_are_put_aside_and_the_rest_is_shipped(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    two = doubles_of([1.0, None])
+    whole = batch_of(record("b", rows=[ROW, ROW], answers=[0, 1], probabilities=[[0.5, 0.5]] * 2), CONTRACT)
+    changes: list[dict[str, Any]] = [
+        {"columns": [two[:9], *whole.columns[1:]]},
+        {"columns": [doubles_of([1.0]), *whole.columns[1:]]},
+        {"columns": [two, two, *whole.columns[2:]]},
+        {"columns": [two, [1, 2.5], *whole.columns[2:]]},
+        {"columns": [["old", "new"], *whole.columns[1:]]},
+        {"columns": [*whole.columns[:3], ["gold"], *whole.columns[4:]]},
+        {"columns": [two]},
+        {"answers": two},
+        {"answers": [0, 2]},
+        {"answers": []},
+        {"probabilities": two},
+    ]
+    damaged = [record_line(structs.replace(whole, id=f"d{at}", **changed)) for at, changed in enumerate(changes)]
+    listed = structs.replace(whole, id="listed", columns=[[1.5, None], *whole.columns[1:]])
+    good = [record_line(whole), record_line(listed), line("a")]
+    (tmp_path / "host-1.jsonl").write_bytes(SCHEMA + b"".join([*good[:1], *damaged, *good[1:]]))
+    assert shipped(tmp_path, store) == (1, 1, 5, len(damaged))
+    assert stored(store) == {"b-0": 1, "b-1": 1, "listed-0": 1, "listed-1": 1, "a-0": 1}
+    assert sorted((tmp_path / "host-1.damaged").read_bytes().splitlines(keepends=True)) == sorted(damaged)
+
+
+def test_records_of_a_schema_that_is_none_are_put_aside(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    later = SCHEMA.replace(b'{"schema":1', b'{"schema":2')
+    lines = [later, line("a"), schema_line("../../etc", 1, CONTRACT), line("b", model="../../etc", version=1)]
+    (tmp_path / "host-1.jsonl").write_bytes(b"".join(lines))
+    assert shipped(tmp_path, store) == (1, 0, 0, 4)
+    assert sorted((tmp_path / "host-1.damaged").read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_a_segment_of_several_blocks_gives_the_same_object_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 1_000)
+    store, found = FolderStore(tmp_path / "store"), set()
+    batch = batch_of(record("b", rows=[ROW, ROW], answers=[0, 1], probabilities=None), CONTRACT)
+    for _ in range(2):
+        lines = [line(f"a{number}") for number in range(20)]
+        (tmp_path / "host-1.jsonl").write_bytes(b"".join([SCHEMA, *lines[:7], record_line(batch), *lines[7:]]))
+        assert shipped(tmp_path, store) == (1, 1, 22, 0)
+        found.add(store.read(store.list("")[0]))
+    assert len(found) == 1
+    assert set(stored(store)) == {*(f"a{number}-0" for number in range(20)), "b-0", "b-1"}
 
 
 def test_without_its_schema_a_record_is_put_aside(tmp_path: Path) -> None:

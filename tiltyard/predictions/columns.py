@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tiltyard.data.contract import Kind
-from tiltyard.predictions.record import Feedback, Label, Record, Schema
+from tiltyard.predictions.record import Batch, Feedback, Label, Record, Schema
 
 FEATURE = "feature_"
 PROBABILITY = "probability_"
@@ -39,29 +39,58 @@ def prediction_table(records: Sequence[Record], schema: Schema) -> pa.Table:
         ValueError: A record is not what the schema says.
         TypeError: As well.
     """
-    counts = [_rows_of(record, len(schema.classes)) for record in records]
-    numbers = list(chain.from_iterable(map(range, counts)))
-    single = len(numbers) == len(records)
-    owners = (
-        records if single else [record for record, count in zip(records, counts, strict=True) for _ in range(count)]
-    )
-    columns: dict[str, Any] = {
-        "id": pa.array([f"{record.id}-{number}" for record, number in zip(owners, numbers, strict=True)], pa.string()),
-        "request": pa.array([record.id for record in owners], pa.string()),
-        "row": pa.array(numbers, pa.int32()),
-        "time": _moments([record.time for record in owners]),
-        "model": pa.repeat(pa.scalar(schema.model, pa.string()), len(numbers)),
-        "version": pa.repeat(pa.scalar(schema.version, pa.int64()), len(numbers)),
-        "slot": pa.array([record.slot for record in owners], pa.string()),
-        "key": pa.array([record.key for record in owners], pa.string()),
-        "seconds": pa.array([record.seconds for record in owners], pa.float64()),
-        "prediction": _answers([answer for record in records for answer in record.answers], schema.classes),
-    }
-    columns |= _probabilities(records, schema.classes)
-    values = list(zip(*chain.from_iterable(record.rows for record in records), strict=True))
+    counts = [len(record.rows) for record in records]
+    if [len(record.answers) for record in records] != counts:
+        raise ValueError("another number of answers than of rows")
+    columns = about(records, counts, schema)
+    answers = list(chain.from_iterable(record.answers for record in records))
+    columns["prediction"] = answer_column(answers, schema.classes)
+    columns |= _probabilities(records, counts, schema.classes)
+    values = zip(*chain.from_iterable(record.rows for record in records), strict=True)
     for (name, kind), column in zip(schema.features, values, strict=True):
-        columns[f"{FEATURE}{name}"] = _typed(column, kind)
+        columns[f"{FEATURE}{name}"] = typed_column(column, kind)
     return pa.table(columns)
+
+
+def about(requests: Sequence[Record | Batch], counts: Sequence[int], schema: Schema) -> dict[str, Any]:
+    """Return the columns that say which request a row is of.
+
+    Args:
+        requests: The requests.
+        counts: How many rows each has.
+        schema: What their values are.
+
+    Raises:
+        ValueError: One has no rows, or a time that is none.
+    """
+    if 0 in counts:
+        raise ValueError("no rows")
+    total = sum(counts)
+    columns = {
+        "request": pa.array([request.id for request in requests], pa.string()),
+        "time": _moments([request.time for request in requests]),
+        "slot": pa.array([request.slot for request in requests], pa.string()),
+        "key": pa.array([request.key for request in requests], pa.string()),
+        "seconds": pa.array([request.seconds for request in requests], pa.float64()),
+    }
+    row = np.zeros(total, np.int32)
+    number: Any = pa.scalar("0")
+    if total > len(counts):
+        owner = np.repeat(np.arange(len(counts)), counts)
+        columns = {name: column.take(pa.array(owner)) for name, column in columns.items()}
+        row = (np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)).astype(np.int32)
+        number = pa.array(list(map(str, range(max(counts)))), pa.string()).take(pa.array(row))
+    return {
+        "id": pc.binary_join_element_wise(columns["request"], number, "-"),
+        "request": columns["request"],
+        "row": pa.array(row),
+        "time": columns["time"],
+        "model": pa.repeat(pa.scalar(schema.model, pa.string()), total),
+        "version": pa.repeat(pa.scalar(schema.version, pa.int64()), total),
+        "slot": columns["slot"],
+        "key": columns["key"],
+        "seconds": columns["seconds"],
+    }
 
 
 def feedback_table(arrived: Sequence[Feedback]) -> pa.Table:
@@ -76,7 +105,7 @@ def feedback_table(arrived: Sequence[Feedback]) -> pa.Table:
     return pa.table(
         {
             "id": pa.array([entry.id for entry in entries], pa.string()),
-            "label": _typed([entry.label for entry in entries], arrived[0].kind),
+            "label": typed_column([entry.label for entry in entries], arrived[0].kind),
             "time": _moments([entry.time for entry in entries]),
             "received": _moments(received),
             "model": pa.repeat(pa.scalar(arrived[0].model, pa.string()), len(entries)),
@@ -87,20 +116,6 @@ def feedback_table(arrived: Sequence[Feedback]) -> pa.Table:
 def canonical(label: Label) -> str:
     """Return the text by which labels of one moment are put in an order: the same on every machine."""
     return json.dumps(label, ensure_ascii=False)
-
-
-def _rows_of(record: Record, classes: int) -> int:
-    """Return the rows of a record.
-
-    Raises:
-        ValueError: Its lists have several lengths, or none has any.
-    """
-    count = len(record.rows)
-    chances = record.probabilities
-    fits = chances is None or (len(chances) == count and all(len(row) == classes for row in chances))
-    if not (count and fits and len(record.answers) == count):
-        raise ValueError("another shape than the schema's")
-    return count
 
 
 def _moments(seconds: Sequence[float]) -> Any:
@@ -115,8 +130,17 @@ def _moments(seconds: Sequence[float]) -> Any:
     return pa.array(micros.astype(np.int64), pa.int64()).cast(MOMENT)
 
 
-def _answers(values: Sequence[Any], classes: Sequence[Label]) -> Any:
-    """Return answers as classes of their type, or as numbers."""
+def answer_column(values: Sequence[Any], classes: Sequence[Label]) -> Any:
+    """Return answers as classes of their type, or as numbers.
+
+    Args:
+        values: Numbers of the classes, or values.
+        classes: The classes; empty for a regression.
+
+    Raises:
+        ValueError: There is no such class, or the classes are of several types.
+        IndexError: As well.
+    """
     if not classes:
         return pa.array(values, pa.float64())
     return pa.array(classes, _class_type(classes)).take(_integers(values))
@@ -136,18 +160,35 @@ def _class_type(classes: Sequence[Label]) -> Any:
     return {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}[types.pop()]
 
 
-def _probabilities(records: Sequence[Record], classes: Sequence[Label]) -> dict[str, Any]:
-    """Return one column a class; null where a record has none."""
-    none: list[Any] = [None] * len(classes)
-    chances = [row for record in records for row in record.probabilities or [none] * len(record.rows)]
-    columns = zip(*chances, strict=True)
+def _probabilities(records: Sequence[Record], counts: Sequence[int], classes: Sequence[Label]) -> dict[str, Any]:
+    """Return one column a class; null where a record has none.
+
+    Raises:
+        ValueError: A record has another number of them than the schema.
+    """
+    chances: list[Any] = [record.probabilities for record in records]
+    if None in chances:
+        none = [None] * len(classes)
+        chances = [[none] * count if chance is None else chance for chance, count in zip(chances, counts, strict=True)]
+    if list(map(len, chances)) != counts:
+        raise ValueError("another number of probabilities than of rows")
+    columns = zip(*chain.from_iterable(chances), strict=True)
     return {
         f"{PROBABILITY}{label}": pa.array(column, pa.float64()) for label, column in zip(classes, columns, strict=True)
     }
 
 
-def _typed(values: Sequence[Any], kind: str) -> Any:
-    """Return values as an array of their kind."""
+def typed_column(values: Sequence[Any], kind: str) -> Any:
+    """Return values as an array of their kind.
+
+    Args:
+        values: Typed values.
+        kind: Kind of the column, as in the contract.
+
+    Raises:
+        ValueError: One is of another kind.
+        TypeError: As well.
+    """
     if kind == Kind.TIME.value:
         return _times(values)
     if kind == Kind.BOOLEAN.value:
@@ -161,7 +202,7 @@ def _integers(values: Sequence[Any]) -> Any:
     Raises:
         ValueError: One has decimals.
     """
-    if any(isinstance(value, float) and not value.is_integer() for value in values):
+    if float in set(map(type, values)) and not all(value.is_integer() for value in values if isinstance(value, float)):
         raise ValueError("an integer with decimals")
     return pa.array(values, pa.int64())
 

@@ -1,61 +1,105 @@
 """What a segment holds, by the objects of the store that it goes to; damaged lines told apart."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from tiltyard.predictions.batches import batch_table
 from tiltyard.predictions.columns import KIND_TYPES, feedback_table, prediction_table
-from tiltyard.predictions.record import FORMAT, Feedback, Record, Schema, read_line
+from tiltyard.predictions.record import FORMAT, STARTS, Batch, Feedback, Record, Schema, read_answered, read_line
 
 PREDICTIONS = "predictions"
 FEEDBACK = "feedback"
 
+BLOCK_BYTES = 1 << 19
+"""Lines that become a table together: all of a segment's at once would be many objects for Python to keep."""
+
+Answered = type[Record] | type[Batch]
+Build = Callable[[Sequence[Any]], pa.Table]
+
 _WRONG = (ValueError, TypeError, OverflowError, IndexError, KeyError)
 """What values raise that are not what they are said to be; Arrow's own errors are among them."""
+_RECORD, _BATCH, _SCHEMA = (STARTS[kind] for kind in (Record, Batch, Schema))
+_DAY = 86_400.0
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 @dataclass
-class Part:
-    """What one segment has for one object of the store.
+class Block:
+    """Contents of one kind that become a table together, and the lines they were read from."""
 
-    Attributes:
-        room: `predictions` or `feedback`.
-        model: Model.
-        day: Day of the rows, as `2026-11-21`.
-        name: `v3` for the version of predictions, the kind of the labels for feedback.
-        build: Makes a table of contents.
-        contents: Records or feedback.
-        lines: The lines they were read from.
-    """
-
-    room: str
-    model: str
-    day: str
-    name: str
-    build: Callable[[Sequence[Any]], pa.Table]
     contents: list[Any] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
+    size: int = 0
 
-    def key(self, segment: str) -> str:
-        """Return where the store keeps it: the same however often it is made."""
-        return object_key(self.room, self.model, self.day, f"{self.name}-{segment}")
+    def add(self, contents: Sequence[Any], lines: Sequence[bytes]) -> None:
+        """Add what some lines hold."""
+        self.contents += contents
+        self.lines += lines
+        self.size += sum(map(len, lines))
 
-    def table(self) -> tuple[pa.Table | None, list[bytes]]:
+    def table(self, build: Build) -> tuple[pa.Table | None, list[bytes]]:
         """Return the rows as a table, None when there are none, and the lines whose values are not what they should be.
 
         What is wrong is looked for by halves, once something is.
         """
         try:
-            return self.build(self.contents), []
+            return build(self.contents), []
         except _WRONG:
-            good, bad = _sorted_out(self.build, range(len(self.contents)), self.contents)
-            table = self.build([self.contents[number] for number in good]) if good else None
+            good, bad = _sorted_out(build, range(len(self.contents)), self.contents)
+            table = build([self.contents[number] for number in good]) if good else None
             return table, [self.lines[number] for number in bad]
+
+
+class Part:
+    """What one segment has for one object of the store.
+
+    Args:
+        room: `predictions` or `feedback`.
+        model: Model.
+        day: Day of the rows, as `2026-11-21`.
+        name: `v3` for the version of predictions, the kind of the labels for feedback.
+        builds: Type of contents → what makes a table of them; all tables have the same columns.
+    """
+
+    def __init__(self, room: str, model: str, day: str, name: str, builds: Mapping[type, Build]) -> None:
+        self._place = room, model, day
+        self._name = name
+        self._builds = builds
+        self._blocks = {kind: Block() for kind in builds}
+        self._tables: list[pa.Table] = []
+        self._damaged: list[bytes] = []
+
+    def key(self, segment: str) -> str:
+        """Return where the store keeps it: the same however often it is made."""
+        return object_key(*self._place, f"{self._name}-{segment}")
+
+    def add(self, contents: Sequence[Any], lines: Sequence[bytes]) -> None:
+        """Add what some lines hold, all of one kind."""
+        kind = type(contents[0])
+        block = self._blocks[kind]
+        block.add(contents, lines)
+        if block.size >= BLOCK_BYTES:
+            self._build(kind)
+
+    def table(self) -> tuple[pa.Table | None, list[bytes]]:
+        """Return all rows as a table, None when there are none, and the lines that could not become any."""
+        for kind, block in self._blocks.items():
+            if block.contents:
+                self._build(kind)
+        return pa.concat_tables(self._tables) if self._tables else None, self._damaged
+
+    def _build(self, kind: type) -> None:
+        table, damaged = self._blocks[kind].table(self._builds[kind])
+        self._blocks[kind] = Block()
+        self._damaged += damaged
+        if table is not None:
+            self._tables.append(table)
 
 
 @dataclass
@@ -82,9 +126,8 @@ def read_segment(lines: Iterable[bytes]) -> Contents:
     """
     reading = _Reading()
     for line in lines:
-        content = line.lstrip(b"\0")
-        if not reading.take(content) and content.strip():
-            reading.damaged.append(content)
+        reading.take(line)
+    reading.flush()
     return Contents([reading.parts[key] for key in sorted(reading.parts)], reading.damaged)
 
 
@@ -111,66 +154,110 @@ def day_of(seconds: float) -> str:
 
 
 class _Reading:
-    """Takes lines one by one."""
+    """Takes lines: answered requests many at once, what is else, or where one of many is damaged, one by one."""
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, str, str, str], Part] = {}
         self.damaged: list[bytes] = []
         self._schemas: dict[tuple[str, int], Schema] = {}
         self._seen: set[str] = set()
-        self._days: dict[int, str] = {}
+        self._waiting: dict[Answered, list[bytes]] = {Record: [], Batch: []}
+        self._size = 0
 
-    def take(self, line: bytes) -> bool:
-        """Whether a line could be used."""
+    def take(self, line: bytes) -> None:
+        """Take a line."""
+        if line.startswith(_RECORD):
+            self._waiting[Record].append(line)
+        elif line.startswith(_BATCH):
+            self._waiting[Batch].append(line)
+        else:
+            self._take_other(line.lstrip(b"\0"))
+            return
+        self._size += len(line)
+        if self._size >= BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Read the lines that wait."""
+        waiting, self._waiting, self._size = self._waiting, {Record: [], Batch: []}, 0
+        for kind, lines in waiting.items():
+            if not lines:
+                continue
+            try:
+                self._add(read_answered(lines, kind), lines)
+            except _WRONG:
+                for line in lines:
+                    self._take_alone(line)
+
+    def _take_other(self, line: bytes) -> None:
+        """Take a line that is no answered request's, or has zeros before it."""
+        if line.startswith(_SCHEMA):
+            self.flush()
+        self._take_alone(line)
+
+    def _take_alone(self, line: bytes) -> None:
+        """Take a line that may be damaged."""
         found = read_line(line)
         try:
-            if isinstance(found, Record):
-                return self._take_record(found, line)
-            if isinstance(found, Schema):
-                return self._take_schema(found)
-            return found is not None and self._take_feedback(found, line)
+            if isinstance(found, Record | Batch):
+                self._add([found], [line])
+            elif isinstance(found, Schema):
+                self._add_schema(found)
+            elif isinstance(found, Feedback):
+                self._add_feedback(found, line)
+            elif line.strip():
+                self.damaged.append(line)
         except _WRONG:
-            return False
+            self.damaged.append(line)
 
-    def _take_schema(self, schema: Schema) -> bool:
+    def _add_schema(self, schema: Schema) -> None:
+        if schema.schema != FORMAT or not _NAME.fullmatch(schema.model):
+            raise ValueError("a schema of another format, or of no model")
         self._schemas[schema.model, schema.version] = schema
-        return schema.schema == FORMAT and bool(_NAME.fullmatch(schema.model))
 
-    def _take_record(self, record: Record, line: bytes) -> bool:
-        schema = self._schemas[record.model, record.version]
-        if record.id not in self._seen:
-            self._seen.add(record.id)
-            key = (PREDICTIONS, record.model, self._day(record.time), f"v{record.version}")
-            self._add(key, record, line, lambda records: prediction_table(records, schema))
-        return True
+    def _add(self, answered: Sequence[Record | Batch], lines: Sequence[bytes]) -> None:
+        """Add answered requests, all or none.
 
-    def _take_feedback(self, feedback: Feedback, line: bytes) -> bool:
-        key = (FEEDBACK, feedback.model, self._day(feedback.received), feedback.kind)
-        if feedback.kind in KIND_TYPES and _NAME.fullmatch(feedback.model):
-            self._add(key, feedback, line, feedback_table)
-            return True
-        return False
+        Raises:
+            KeyError: The schema of one is missing.
+            ValueError: A time is none, or an id is twice among several.
+        """
+        ids = [request.id for request in answered]
+        fresh = set(ids)
+        if len(fresh) < len(ids) or not self._seen.isdisjoint(fresh):
+            if len(ids) > 1:
+                raise ValueError("an id is there twice")
+            return
+        places = [(request.model, request.version, request.time // _DAY) for request in answered]
+        parts = {place: self._part_of(*place) for place in set(places)}
+        self._seen |= fresh
+        if len(parts) == 1:
+            parts[places[0]].add(answered, lines)
+            return
+        for place, request, line in zip(places, answered, lines, strict=True):
+            parts[place].add([request], [line])
 
-    def _day(self, seconds: float) -> str:
-        number = int(seconds // 86_400)
-        day = self._days.get(number)
-        if day is None:
-            day = self._days[number] = day_of(seconds)
-        return day
+    def _part_of(self, model: str, version: int, day: float) -> Part:
+        schema = self._schemas[model, version]
+        by_rows: Build = partial(prediction_table, schema=schema)
+        by_columns: Build = partial(batch_table, schema=schema)
+        key = (PREDICTIONS, model, day_of(day * _DAY), f"v{version}")
+        return self._part(key, {Record: by_rows, Batch: by_columns})
 
-    def _add(
-        self, key: tuple[str, str, str, str], content: Any, line: bytes, build: Callable[[Sequence[Any]], pa.Table]
-    ) -> None:
+    def _add_feedback(self, feedback: Feedback, line: bytes) -> None:
+        if feedback.kind not in KIND_TYPES or not _NAME.fullmatch(feedback.model):
+            raise ValueError("labels of no kind, or of no model")
+        key = (FEEDBACK, feedback.model, day_of(feedback.received), feedback.kind)
+        self._part(key, {Feedback: feedback_table}).add([feedback], [line])
+
+    def _part(self, key: tuple[str, str, str, str], builds: Mapping[type, Build]) -> Part:
         part = self.parts.get(key)
         if part is None:
-            part = self.parts[key] = Part(*key, build=build)
-        part.contents.append(content)
-        part.lines.append(line)
+            part = self.parts[key] = Part(*key, builds=builds)
+        return part
 
 
-def _sorted_out(
-    build: Callable[[Sequence[Any]], pa.Table], numbers: Sequence[int], contents: Sequence[Any]
-) -> tuple[list[int], list[int]]:
+def _sorted_out(build: Build, numbers: Sequence[int], contents: Sequence[Any]) -> tuple[list[int], list[int]]:
     """Return which contents can be built, and which cannot."""
     try:
         build([contents[number] for number in numbers])

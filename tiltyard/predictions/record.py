@@ -3,11 +3,15 @@
     {"schema": 1, "model": "churn", "version": 3, "features": [["age", "number"], …], "classes": ["no", "yes"]}
     {"id": "9f…0", "time": 1.79e9, "model": "churn", "version": 3, "slot": "champion", "rows": [[41.0, …]],
      "answers": [1], "seconds": 0.0002, "probabilities": [[0.2, 0.8]]}
+    {"batch": "9f…1", "time": 1.79e9, "model": "churn", "version": 3, "slot": "champion",
+     "columns": ["AAAAAACARUAAAAAAAAD4fw==", …], "answers": [1, 0], "seconds": 0.0002, "probabilities": "mpmZmZmZyT+a…"}
     {"feedback": [{"id": "9f…0-0", "label": "yes", "time": 1.79e9}], "model": "churn", "kind": "category",
      "received": 1.79e9}
 
-A segment names features and classes of a version once, before the first record that needs them, so that it can be read
-without the bundle. Every line is one JSON object that ends with a line feed. Values are typed, and protected where the
+A request of several rows is written by columns, its numbers as base64 of little-endian doubles (RFC 4648, IEEE 754),
+NaN for those that are missing: to write and to read a thousand decimals would take longer than all else. A segment
+names features and classes of a version once, before the first record that needs them, so that it can be read without
+the bundle. Every line is one JSON object that ends with a line feed. Values are typed, and protected where the
 project says so, before they get here. Light enough for a worker.
 """
 
@@ -15,6 +19,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tiltyard.data.contract import Contract, Level
 
@@ -70,6 +76,49 @@ class Record(msgspec.Struct, omit_defaults=True):
     probabilities: Sequence[Sequence[float]] | None = None
 
 
+class Batch(msgspec.Struct, omit_defaults=True, gc=False, rename={"id": "batch"}):
+    """One answered request of several rows, by columns; what is not said here is as in `Record`.
+
+    Attributes:
+        id: Of the prediction; `batch` in the line.
+        time: When it was asked.
+        model: Model.
+        version: Version that answered.
+        slot: `champion`, or the slot that it stood in.
+        columns: One a feature: numbers as the bytes of doubles, NaN for None; the others, or all, as typed values.
+        answers: One a row: the number of the class; the bytes of doubles for a regression.
+        seconds: How long the answer took.
+        key: Sticky key, protected.
+        probabilities: The bytes of doubles, row after row.
+    """
+
+    id: str
+    time: float
+    model: str
+    version: int
+    slot: str
+    columns: Sequence[bytes | list[Any]]
+    answers: bytes | list[int | float]
+    seconds: float
+    key: str | None = None
+    probabilities: bytes | None = None
+
+    def record(self) -> Record:
+        """Return the same by rows.
+
+        Raises:
+            ValueError: Columns, answers and probabilities have several lengths.
+        """
+        answers, chances = listed(self.answers), None
+        rows = list(zip(*map(listed, self.columns), strict=True))
+        if self.probabilities is not None:
+            chances = doubles(self.probabilities).reshape(len(answers), -1).tolist()
+        if len(rows) != len(answers):
+            raise ValueError("another number of answers than of rows")
+        about = self.id, self.time, self.model, self.version, self.slot
+        return Record(*about, rows, answers, self.seconds, self.key, chances)
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One label that arrived.
 
@@ -100,13 +149,19 @@ class Feedback(msgspec.Struct, frozen=True):
     received: float
 
 
-Line = Schema | Record | Feedback
+Line = Schema | Record | Batch | Feedback
 
 _encoder = msgspec.json.Encoder()
+STARTS: dict[type, bytes] = {
+    Schema: b'{"schema"',
+    Feedback: b'{"feedback"',
+    Record: b'{"id"',
+    Batch: b'{"batch"',
+}
+"""How the lines of each kind begin."""
+
 _decoders: dict[bytes, msgspec.json.Decoder[Any]] = {
-    b'{"schema"': msgspec.json.Decoder(Schema),
-    b'{"feedback"': msgspec.json.Decoder(Feedback),
-    b'{"id"': msgspec.json.Decoder(Record),
+    start: msgspec.json.Decoder(kind) for kind, start in STARTS.items()
 }
 
 
@@ -121,7 +176,7 @@ def schema_line(model: str, version: int, contract: Contract) -> bytes:
     return _line(schema_of(model, version, contract))
 
 
-def record_line(record: Record) -> bytes:
+def record_line(record: Record | Batch) -> bytes:
     r"""Return an answered request as a line.
 
     Example:
@@ -143,6 +198,25 @@ def feedback_line(model: str, entries: Sequence[Entry], contract: Contract, rece
     return _line(Feedback(tuple(entries), model, contract.target.kind.value, received))
 
 
+def read_answered(lines: Sequence[bytes], kind: type[Record] | type[Batch]) -> list[Any]:
+    """Return what whole lines of one kind hold, in one step.
+
+    Args:
+        lines: The lines, each with its line feed.
+        kind: What they hold.
+
+    Raises:
+        ValueError: One of them is damaged.
+    """
+    try:
+        found = _decoders[STARTS[kind]].decode_lines(b"".join(lines))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if len(found) != len(lines):
+        raise ValueError("lines that are none")
+    return found
+
+
 def read_line(line: bytes) -> Line | None:
     """Return what a line holds; None when it is damaged.
 
@@ -160,8 +234,44 @@ def read_line(line: bytes) -> Line | None:
         found = decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    assert isinstance(found, Schema | Record | Feedback)
+    assert isinstance(found, Line)
     return found
+
+
+def read_record(line: bytes) -> Record | None:
+    """Return what a line says of an answered request, by rows; None when it says nothing of one, or is damaged."""
+    found = read_line(line)
+    try:
+        found = found.record() if isinstance(found, Batch) else found
+    except ValueError:
+        return None
+    return found if isinstance(found, Record) else None
+
+
+def doubles(content: bytes) -> NDArray[np.float64]:
+    """Return numbers of a batch.
+
+    Args:
+        content: Their bytes.
+
+    Raises:
+        ValueError: They are no whole number of doubles.
+    """
+    return np.frombuffer(content, "<f8")
+
+
+def listed(column: bytes | Sequence[Any]) -> Sequence[Any]:
+    """Return a column of a batch as typed values.
+
+    Args:
+        column: The same, or the bytes of doubles.
+
+    Raises:
+        ValueError: They are no whole number of doubles.
+    """
+    if not isinstance(column, bytes):
+        return column
+    return [None if value != value else value for value in doubles(column).tolist()]  # noqa: PLR0124  # NaN
 
 
 def _line(content: Line) -> bytes:

@@ -98,7 +98,9 @@ def ship_segment(path: Path, store: Store) -> Shipment | None:
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as a Parquet file."""
     file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
+    ids = {"id", "request", "key"}
+    words = [field.name for field in table.schema if field.type == pa.string() and field.name not in ids]
+    pq.write_table(table, file, compression="zstd", use_dictionary=words, write_statistics=["time"])
     return file.getvalue()
 
 

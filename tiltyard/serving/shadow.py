@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.errors import BundleError, ServingError, TiltyardError
 from tiltyard.evaluation.evidence import PairedCounts
-from tiltyard.predictions.record import Record, read_line
+from tiltyard.predictions.record import Record, read_record
 from tiltyard.project.section import Section
 from tiltyard.serving.files import write_whole
 from tiltyard.serving.pairing import answers_to, columns_of, compare, in_order, logged_answers
@@ -213,8 +213,8 @@ class Shadow:
         records = defaultdict[str, list[Record]](list)
         room = MOST_ROWS
         for line in lines if self._pairs else ():
-            record = read_line(line)
-            if not isinstance(record, Record) or record.model not in self._pairs:
+            record = read_record(line)
+            if record is None or record.model not in self._pairs:
                 continue
             if room > 0:
                 records[record.model].append(record)
