@@ -58,9 +58,17 @@ class Server:
     """
 
     def __init__(
-        self, home: Path, *, names: str, workers: int, tracking_uri: str | None, plan: Plan | None, poll: float
+        self,
+        home: Path,
+        *,
+        names: str,
+        workers: int,
+        tracking_uri: str | None,
+        plan: Plan | None,
+        poll: float,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.plan = home / "serving" / f"port-{self.port}" / "plan.json"
         if plan is not None:
             write_plan(self.plan, plan)
