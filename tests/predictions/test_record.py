@@ -1,5 +1,6 @@
 """Lines of the log: what is written is read, and what is none of ours is told."""
 
+import io
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,6 @@ from tests.strategies import contracts, tables
 from tiltyard.data.contract import Contract
 from tiltyard.predictions import parts
 from tiltyard.predictions.columns import FEATURE
-from tiltyard.predictions.parts import read_segment
 from tiltyard.predictions.record import (
     FORMAT,
     Entry,
@@ -60,7 +60,7 @@ def test_what_is_written_is_read_with_its_types(example: tuple[Contract, list[di
     contract, rows, made = example
     lines = [schema_line(MODEL, 3, contract), record_line(made)]
     assert all(content.count(b"\n") == 1 and content.endswith(b"\n") for content in lines)
-    contents = read_segment(lines)
+    contents = segment_of(lines)
     table, damaged = contents.parts[0].table()
     assert contents.damaged == damaged == []
     assert table is not None
@@ -84,9 +84,7 @@ def test_several_rows_by_columns_are_the_same_as_by_rows(
 ) -> None:
     contract, _, made = example
     batch = batch_of(made, contract)
-    found = [
-        read_segment([schema_line(MODEL, 3, contract), record_line(one)]).parts[0].table() for one in (made, batch)
-    ]
+    found = [segment_of([schema_line(MODEL, 3, contract), record_line(one)]).parts[0].table() for one in (made, batch)]
     assert bits(found[0][0]) == bits(found[1][0])
     assert found[0][1] == found[1][1] == []
     again = read_record(record_line(batch))
@@ -108,13 +106,17 @@ def test_many_at_once_are_read_as_one_by_one(data: st.DataObject) -> None:
         lines.append(whole if data.draw(st.booleans()) else torn.replace(b"\n", b"") + b"\n")
     with pytest.MonkeyPatch.context() as patch:
         together = outcome(lines)
-        patch.setattr(parts, "BLOCK_BYTES", 0)
+        patch.setattr(parts, "BLOCK_BYTES", 1)
         assert outcome(lines) == together
+
+
+def segment_of(lines: list[bytes]) -> parts.Contents:
+    return parts.read_segment(io.BytesIO(b"".join(lines)))
 
 
 def outcome(lines: list[bytes]) -> tuple[dict[str, list[str]], list[bytes]]:
     """Return the rows of each object, and the damaged lines, in an order that does not depend on how they are read."""
-    contents = read_segment(lines)
+    contents = segment_of(lines)
     made = [(part.key("s"), *part.table()) for part in contents.parts]
     damaged = [line for _, _, lines in made for line in lines] + contents.damaged
     return {key: sorted(bits(table)) for key, table, _ in made if table is not None}, sorted(damaged)
@@ -165,6 +167,6 @@ def test_what_is_no_line_is_told(damaged: bytes) -> None:
 def test_no_garbage_makes_it_fail(garbage: bytes, place: int, length: int) -> None:
     broken = line("a")[:place] + garbage + line("a")[place + length :]
     for content in (garbage, broken):
-        contents = read_segment([SCHEMA, *content.splitlines(keepends=True), line("b")])
+        contents = segment_of([SCHEMA, content, b"\n", line("b")])
         tables = [part.table()[0] for part in contents.parts]
         assert "b-0" in {name for table in tables if table is not None for name in table.column("id").to_pylist()}

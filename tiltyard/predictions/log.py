@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -47,6 +47,20 @@ class Counts(NamedTuple):
     bytes: int
     unlogged: int
     refused: int
+
+
+class Entry(NamedTuple):
+    """What is appended.
+
+    Attributes:
+        lines: One or more lines, each with its line feed.
+        key: What the schema is of: model and version; None for lines that need none.
+        schema: Line that must precede the first such line of a segment.
+    """
+
+    lines: bytes
+    key: Hashable
+    schema: bytes
 
 
 class Ticket(NamedTuple):
@@ -137,7 +151,8 @@ class PredictionLog:
             required: Refuse even where a full disk means to answer all the same.
 
         Returns:
-            What to wait for with `synced`; None when it was not logged, which is counted.
+            What to wait for with `synced`; None when there is nothing to wait for, or it was not logged, which is
+            counted.
 
         Raises:
             UnloggedError: It could not be logged, and that is a reason to refuse the answer.
@@ -156,7 +171,31 @@ class PredictionLog:
             segment.known.add(key)
             self._written += 1
             self._bytes += len(content)
-            return Ticket(segment, segment.size)
+            return Ticket(segment, segment.size) if self._to_disk else None
+
+    def append_all(self, entries: Sequence[Entry]) -> bool:
+        """Append several entries by one write.
+
+        Args:
+            entries: Lines with their key and schema, as for `append`.
+
+        Returns:
+            Whether it was done; else nothing was appended nor counted, and `append` tells of each why.
+        """
+        with self._lock:
+            try:
+                segment = self._current()
+                content = b"".join(_with_schemas(entries, segment.known))
+                segment.write(content)
+            except OSError:
+                self._abandon_torn()
+                return False
+            if self._trouble and not self._to_disk:
+                self._recovered()
+            segment.known.update(entry.key for entry in entries)
+            self._written += len(entries)
+            self._bytes += len(content)
+            return True
 
     async def synced(self, ticket: Ticket | None, *, required: bool = False) -> None:
         """Wait until lines are as durable as the settings say; those who wait at one time share one flush.
@@ -309,3 +348,13 @@ class PredictionLog:
             if segment is self._segment:
                 self._segment = None
                 segment.end()
+
+
+def _with_schemas(entries: Sequence[Entry], known: Collection[Hashable]) -> Iterator[bytes]:
+    """Yield the lines of entries, each schema before the first that needs it."""
+    told = set(known)
+    for lines, key, schema in entries:
+        if key not in told:
+            told.add(key)
+            yield schema
+        yield lines

@@ -1,11 +1,11 @@
 """What a segment holds, by the objects of the store that it goes to; damaged lines told apart."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -24,7 +24,10 @@ Build = Callable[[Sequence[Any]], pa.Table]
 
 _WRONG = (ValueError, TypeError, OverflowError, IndexError, KeyError)
 """What values raise that are not what they are said to be; Arrow's own errors are among them."""
-_RECORD, _BATCH, _SCHEMA = (STARTS[kind] for kind in (Record, Batch, Schema))
+_TELLING = 5
+"""Bytes by which the lines of the kinds are told apart."""
+
+_KINDS: dict[bytes, Answered] = {STARTS[Record][:_TELLING]: Record, STARTS[Batch][:_TELLING]: Batch}
 _DAY = 86_400.0
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -115,19 +118,18 @@ class Contents:
     damaged: list[bytes]
 
 
-def read_segment(lines: Iterable[bytes]) -> Contents:
+def read_segment(file: BinaryIO) -> Contents:
     """Read a segment's lines.
 
     A line that is no line of ours, and a record whose schema is not in the segment before it, is damaged: nothing of
     it is used. Of two records with one id the first counts.
 
     Args:
-        lines: Lines of a sealed segment.
+        file: A sealed segment.
     """
     reading = _Reading()
-    for line in lines:
-        reading.take(line)
-    reading.flush()
+    while lines := file.readlines(BLOCK_BYTES):
+        reading.take(lines)
     return Contents([reading.parts[key] for key in sorted(reading.parts)], reading.damaged)
 
 
@@ -161,39 +163,38 @@ class _Reading:
         self.damaged: list[bytes] = []
         self._schemas: dict[tuple[str, int], Schema] = {}
         self._seen: set[str] = set()
-        self._waiting: dict[Answered, list[bytes]] = {Record: [], Batch: []}
-        self._size = 0
 
-    def take(self, line: bytes) -> None:
-        """Take a line."""
-        if line.startswith(_RECORD):
-            self._waiting[Record].append(line)
-        elif line.startswith(_BATCH):
-            self._waiting[Batch].append(line)
-        else:
-            self._take_other(line.lstrip(b"\0"))
+    def take(self, lines: list[bytes]) -> None:
+        """Take lines that follow each other."""
+        starts = {line[:_TELLING] for line in lines}
+        if len(starts) == 1 and (kind := _KINDS.get(starts.pop())):
+            self._take_many(kind, lines)
             return
-        self._size += len(line)
-        if self._size >= BLOCK_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Read the lines that wait."""
-        waiting, self._waiting, self._size = self._waiting, {Record: [], Batch: []}, 0
-        for kind, lines in waiting.items():
-            if not lines:
+        waiting: dict[Answered, list[bytes]] = {Record: [], Batch: []}
+        for line in lines:
+            content = line.lstrip(b"\0")
+            kind = _KINDS.get(content[:_TELLING])
+            if kind is not None:
+                waiting[kind].append(content)
                 continue
-            try:
-                self._add(read_answered(lines, kind), lines)
-            except _WRONG:
-                for line in lines:
-                    self._take_alone(line)
+            if content.startswith(STARTS[Schema]):
+                self._take_waiting(waiting)
+            self._take_alone(content)
+        self._take_waiting(waiting)
 
-    def _take_other(self, line: bytes) -> None:
-        """Take a line that is no answered request's, or has zeros before it."""
-        if line.startswith(_SCHEMA):
-            self.flush()
-        self._take_alone(line)
+    def _take_waiting(self, waiting: dict[Answered, list[bytes]]) -> None:
+        for kind, lines in waiting.items():
+            if lines:
+                self._take_many(kind, lines)
+                waiting[kind] = []
+
+    def _take_many(self, kind: Answered, lines: list[bytes]) -> None:
+        """Take lines of answered requests."""
+        try:
+            self._add(read_answered(lines, kind), lines)
+        except _WRONG:
+            for line in lines:
+                self._take_alone(line)
 
     def _take_alone(self, line: bytes) -> None:
         """Take a line that may be damaged."""
@@ -228,7 +229,7 @@ class _Reading:
             if len(ids) > 1:
                 raise ValueError("an id is there twice")
             return
-        places = [(request.model, request.version, request.time // _DAY) for request in answered]
+        places = _places(answered)
         parts = {place: self._part_of(*place) for place in set(places)}
         self._seen |= fresh
         if len(parts) == 1:
@@ -255,6 +256,16 @@ class _Reading:
         if part is None:
             part = self.parts[key] = Part(*key, builds=builds)
         return part
+
+
+def _places(answered: Sequence[Record | Batch]) -> list[tuple[str, int, float]]:
+    """Return model, version and day of each request; once, where they are all the same."""
+    models = {request.model for request in answered}
+    versions = {request.version for request in answered}
+    days = {request.time // _DAY for request in answered}
+    if len(models) == len(versions) == len(days) == 1:
+        return [(models.pop(), versions.pop(), days.pop())]
+    return [(request.model, request.version, request.time // _DAY) for request in answered]
 
 
 def _sorted_out(build: Build, numbers: Sequence[int], contents: Sequence[Any]) -> tuple[list[int], list[int]]:

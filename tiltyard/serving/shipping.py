@@ -3,6 +3,7 @@
 It has a thread of its own in the sidecar's process, so that a slow store never delays a swap.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -21,6 +22,9 @@ LOOK_SECONDS = 2.0
 LONGEST_PAUSE = 120.0
 MUCH_BYTES = 1 << 30
 """Length of the backlog from which it is complained about."""
+
+_YOUNG = 50_000
+"""Objects after which Python looks for cycles among them: records have none, and to look took a third of their cost."""
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +155,7 @@ def start_shipping(workplace: Workplace) -> Shipper:
         The shipper, whose `finish` brings away what is left at the end.
     """
     shipper = shipper_of(workplace)
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     threading.Thread(target=_keep_shipping, args=(shipper,), name="shipping", daemon=True).start()
     return shipper
 
