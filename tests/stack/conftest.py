@@ -64,11 +64,13 @@ def bring(standins: None, tmp_path: Path) -> Iterator[Bring]:  # noqa: ARG001  #
         *,
         projects: tuple[str, ...] = ("churn.yaml",),
         prepare: Callable[[Addresses], None] = lambda _: None,
+        certificate: Path | None = None,
     ) -> Up:
         home = home or tmp_path
         homes.add(home)
         files = tuple(home / name for name in projects)
-        stack = up(Wanted(home, files, ports=wishes or Wishes()), watch=lambda _: None, prepare=prepare)
+        wanted = Wanted(home, files, ports=wishes or Wishes(), certificate=certificate)
+        stack = up(wanted, watch=lambda _: None, prepare=prepare)
         eventually(lambda: len(marked(home)) == PROCESSES)
         return stack
 

@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+CERTIFICATE, KEY = "TILTYARD_SERVE_TLS_CERT", "TILTYARD_SERVE_TLS_KEY"
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -46,7 +49,12 @@ def main(name: str, port: int) -> None:
         subprocess.Popen([sys.executable, "-c", run], start_new_session=True)  # like a training run
         time.sleep(600)
     else:
-        ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
+        server = ThreadingHTTPServer(("127.0.0.1", port), Answer)
+        if name == "server" and CERTIFICATE in os.environ:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(os.environ[CERTIFICATE], os.environ[KEY])
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.serve_forever()
 
 
 if __name__ == "__main__":

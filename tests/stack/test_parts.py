@@ -2,6 +2,7 @@
 
 import base64
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_the_parts_find_each_other_and_no_others() -> None:
 )
 def test_addresses_are_ones_that_can_be_called(host: str, url: str) -> None:
     assert layout(host=host).url("server") == url
+
+
+def test_the_model_server_is_called_by_https_where_it_has_a_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    secure = replace(layout(), certificate=tmp_path / "cert.pem")
+    assert (secure.url("server"), secure.url("mlflow")) == ("https://127.0.0.1:8080", "http://127.0.0.1:5000")
+    told = environment(secure, KEYS, {"TILTYARD_SERVE_TLS_CERT": "cert.pem", "TILTYARD_SERVE_TLS_KEY": "/k/key.pem"})
+    assert told["TILTYARD_SERVE_TLS_CERT"] == str(tmp_path / "cert.pem")
+    assert told["TILTYARD_SERVE_TLS_KEY"] == "/k/key.pem"
+    assert "TILTYARD_TOKENS_FILE" not in told
 
 
 def test_the_start_of_mlflow_is_found_in_a_checkout_and_in_a_package(tmp_path: Path) -> None:

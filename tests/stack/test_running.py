@@ -11,11 +11,12 @@ import psutil
 import pytest
 
 from tests.conftest import free_port
+from tests.serving.certificates import certificate
 from tests.stack.conftest import PROCESSES, Bring, eventually
 from tiltyard.errors import StackError, UsageError
 from tiltyard.project.addresses import Addresses, read_addresses
 from tiltyard.stack import running
-from tiltyard.stack.health import health
+from tiltyard.stack.health import fetch, health
 from tiltyard.stack.marks import marked
 from tiltyard.stack.ports import Wishes
 from tiltyard.stack.running import down
@@ -70,6 +71,20 @@ def test_up_and_down_in_a_row_leave_nothing(bring: Bring, tmp_path: Path) -> Non
         assert states(stack.addresses) == {"up"}
         assert down(tmp_path)
         assert nothing_is_left(tmp_path, stack.addresses)
+
+
+def test_a_model_server_with_a_certificate_is_asked_by_https_and_known_by_it_whatever_its_dates(
+    bring: Bring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, other = certificate(tmp_path / "tls", days=-1, begins=-3), certificate(tmp_path / "other")
+    monkeypatch.setenv("TILTYARD_SERVE_TLS_CERT", str(files.certificate))
+    monkeypatch.setenv("TILTYARD_SERVE_TLS_KEY", str(files.key))
+    stack = bring(certificate=files.certificate)
+    assert stack.addresses.server.startswith("https://")
+    assert states(stack.addresses) == {"up"}
+    assert fetch(stack.addresses.server, certificate=stack.addresses.certificate) == {}
+    with pytest.raises(StackError, match="certificate verify failed"):
+        fetch(stack.addresses.server, certificate=str(other.certificate))
 
 
 def test_a_second_up_finds_the_first(bring: Bring, tmp_path: Path) -> None:

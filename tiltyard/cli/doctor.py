@@ -112,8 +112,9 @@ def _checks_of_records(name: str, workplace: "Workplace") -> "Iterator[Check]":
     yield "store", partial(check_store, store, workplace.store)
     yield "ledger", partial(check_ledger, Ledger(store, name))
     yield "mlflow", partial(check_mlflow, workplace, Ledger(store, name))
-    if workplace.stack is not None and workplace.tracking_uri == workplace.stack.mlflow:
-        yield "webhook", partial(check_webhook, workplace, workplace.stack.server + HOOK)
+    stack = workplace.stack
+    if stack is not None and workplace.tracking_uri == stack.mlflow and not stack.certificate:
+        yield "webhook", partial(check_webhook, workplace, stack.server + HOOK)
 
 
 def _no_project() -> "Iterator[Diagnosis]":

@@ -216,7 +216,8 @@ def _ask_server(name: str, workplace: Workplace, stack: Addresses | None) -> dic
     if stack is None:
         return {}
     token = workplace.environment.token
-    models = fetch(f"{stack.server}/v1/models", token=token.get_secret_value() if token else None)["models"]
+    told = token.get_secret_value() if token else None
+    models = fetch(f"{stack.server}/v1/models", token=told, certificate=stack.certificate)["models"]
     return {"served": next((model for model in models if model["model"] == name), None)}
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,7 +60,8 @@ def up(
             f"tiltyard: {host} opens Prefect, MLflow and the model server to the network, without passwords. "
             "For Prefect's pages in browsers elsewhere set PREFECT_UI_API_URL to http://THIS-MACHINE:PORT/api."
         )
-    wanted = Wanted(home, files, host, Wishes(prefect=prefect_port, mlflow=mlflow_port, server=port))
+    wishes = Wishes(prefect=prefect_port, mlflow=mlflow_port, server=port)
+    wanted = Wanted(home, files, host, wishes, certificate=_certificate())
     _bring_up(wanted, stay=not (detach or json), json=json)
 
 
@@ -74,6 +76,27 @@ def down(*, project: ProjectOption = HERE) -> None:
     from tiltyard.stack.running import down as take_down
 
     say("Down." if take_down(find_home(project)) else "Nothing is up here.")
+
+
+def _certificate() -> Path | None:
+    """Return the certificate that the model server will show, checked as it will check it; None where it speaks HTTP.
+
+    Raises:
+        UsageError: The certificate or its key is missing.
+        ServingError: They cannot be served with.
+    """
+    from tiltyard.errors import UsageError
+    from tiltyard.serving.settings import TlsFiles
+    from tiltyard.serving.tls import check_tls
+
+    certificate, key = (os.environ.get(f"TILTYARD_SERVE_TLS_{what}") for what in ("CERT", "KEY"))
+    if not certificate and not key:
+        return None
+    if not certificate or not key:
+        cure = "Set TILTYARD_SERVE_TLS_CERT and TILTYARD_SERVE_TLS_KEY, or neither."
+        raise UsageError("HTTPS needs a certificate and its key", cure=cure)
+    check_tls(TlsFiles(certificate=Path(certificate), key=Path(key)))
+    return Path(certificate).absolute()
 
 
 def _bring_up(wanted: "Wanted", *, stay: bool, json: bool) -> None:
@@ -122,6 +145,8 @@ def _put_into_force(wanted: "Wanted", addresses: "Addresses") -> None:
     from tiltyard.stack.keys import keys_of
 
     deploy(wanted.projects)
+    if wanted.certificate is not None:
+        return  # MLflow calls by an address, which no certificate has that it would trust
     try:
         ensure_webhook(connect(workplace), addresses.server + HOOK, keys_of(wanted.home / STACK).webhook)
     except RegistryError as error:

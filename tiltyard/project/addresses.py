@@ -19,6 +19,7 @@ class Addresses(Section):
         prefect: URL of Prefect's API, ending in `/api`.
         mlflow: URL of the MLflow server.
         server: URL of the model server.
+        certificate: Path of the certificate that the model server shows; empty where it speaks HTTP.
         supervisor: Process id of the stack's supervisor.
         started: When that process was started, seconds since 1970; tells it from a later one of the same number.
         projects: Paths of the project files that it serves and trains.
@@ -30,6 +31,7 @@ class Addresses(Section):
     supervisor: int
     started: float
     projects: tuple[str, ...] = ()
+    certificate: str = ""
 
     @property
     def alive(self) -> bool:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ State = Literal["up", "starting", "down"]
 
 _TIMEOUT = 3.0
 _STARTING_SECONDS = 60.0
+_ANY_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
+
 _near = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -79,7 +83,7 @@ def _trouble(name: str, addresses: Addresses, pid: int) -> str:
         "server": f"{addresses.server}/health/live",
     }
     try:
-        fetch(pages[name], read=False)
+        fetch(pages[name], read=False, certificate=addresses.certificate)
     except StackError as error:
         return error.what
     return ""
@@ -108,7 +112,9 @@ def _age(pid: int) -> float:
         return float("inf")
 
 
-def fetch(url: str, content: object = None, *, read: bool = True, token: str | None = None) -> Any:
+def fetch(
+    url: str, content: object = None, *, read: bool = True, token: str | None = None, certificate: str = ""
+) -> Any:
     """Ask a server of this machine, around any proxy; return its answer read as JSON.
 
     Args:
@@ -116,6 +122,7 @@ def fetch(url: str, content: object = None, *, read: bool = True, token: str | N
         content: Body of a POST, made JSON; a GET when None.
         read: Whether the answer is wanted.
         token: For a server that wants one.
+        certificate: Path of the certificate that a server is known by, over HTTPS.
 
     Raises:
         StackError: It does not answer, refuses, or answers with something else than JSON.
@@ -124,10 +131,29 @@ def fetch(url: str, content: object = None, *, read: bool = True, token: str | N
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(url, body, headers)  # noqa: S310  # a stack's address
     try:
-        with _near.open(request, timeout=_TIMEOUT) as answer:
+        with _opener(certificate).open(request, timeout=_TIMEOUT) as answer:
             return json.load(answer) if read else None
     except urllib.error.HTTPError as error:
         raise StackError(f"answers with status {error.code}", where=url, cure="See `tiltyard logs`.") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise StackError(f"does not answer ({reason})", where=url, cure="See `tiltyard logs`.") from None
+
+
+def _opener(certificate: str) -> urllib.request.OpenerDirector:
+    """Return what opens addresses of this machine.
+
+    Args:
+        certificate: What a server must show over HTTPS, whatever name and dates are in it: the server has warned of
+            them. Empty for none.
+
+    Raises:
+        OSError: It cannot be read, or is none.
+    """
+    if not certificate:
+        return _near
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _ANY_TIME)
+    context.load_verify_locations(certificate)
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))

@@ -25,6 +25,9 @@ POOL = "tiltyard"
 
 WEBHOOK_SECRET = "TILTYARD_WEBHOOK_SECRET"  # noqa: S105  # the name of the variable, not its value
 
+_FILES = ("TILTYARD_SERVE_TLS_CERT", "TILTYARD_SERVE_TLS_KEY", "TILTYARD_TOKENS_FILE")
+"""Variables that name a file, from the folder of the command that starts the stack; the parts run in another."""
+
 _CODE = Path(tiltyard.__file__).parents[1]
 _START = (_CODE / "mlflow" / "start", Path(__file__).parent / "mlflow_server" / "start")
 """Where the start of the MLflow server is: in a checkout, and in an installed package."""
@@ -39,17 +42,20 @@ class Layout:
         projects: Project files it serves and trains, absolute.
         host: Address its servers listen on.
         ports: Where they listen.
+        certificate: Certificate that the model server shows; None where it speaks HTTP.
     """
 
     home: Path
     projects: tuple[Path, ...]
     host: str
     ports: Ports
+    certificate: Path | None = None
 
     def url(self, part: str) -> str:
         """Return the address of a server for the commands and browsers of this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{getattr(self.ports, part)}"
+        scheme = "https" if part == "server" and self.certificate is not None else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{getattr(self.ports, part)}"
 
     @property
     def prefect_api(self) -> str:
@@ -110,6 +116,7 @@ def environment(layout: Layout, keys: Keys, outer: Mapping[str, str]) -> dict[st
         "DO_NOT_TRACK": "true",
         "NO_COLOR": "1",
         **_around_proxies(layout, outer),
+        **{name: str(Path(outer[name]).absolute()) for name in _FILES if outer.get(name)},
     }
     return {**outer, **own, **_prefect(layout, outer), **_mlflow(layout, keys)}
 

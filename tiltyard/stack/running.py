@@ -46,12 +46,14 @@ class Wanted:
         projects: Project files, absolute.
         host: Address to listen on.
         ports: What the user chose.
+        certificate: Certificate that the model server shows, absolute; None where it speaks HTTP.
     """
 
     home: Path
     projects: tuple[Path, ...]
     host: str = "127.0.0.1"
     ports: Wishes = field(default_factory=Wishes)
+    certificate: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def up(wanted: Wanted, *, watch: Watcher, prepare: Callable[[Addresses], None]) 
             return Up(found, already=True)
         cleared = _clear(wanted.home)
         with claim(wanted.ports, wanted.host) as chosen:
-            layout = Layout(wanted.home, wanted.projects, wanted.host, chosen)
+            layout = Layout(wanted.home, wanted.projects, wanted.host, chosen, wanted.certificate)
             try:
                 addresses = _start(layout, watch, prepare)
             except BaseException:  # Ctrl-C as well
@@ -132,6 +134,7 @@ def _start(layout: Layout, watch: Watcher, prepare: Callable[[Addresses], None])
         supervisor=process.pid,
         started=process.create_time(),
         projects=tuple(map(str, layout.projects)),
+        certificate=str(layout.certificate or ""),
     )
     deadline = time.monotonic() + START_SECONDS
     _wait(layout, addresses, SERVERS, watch, deadline)
