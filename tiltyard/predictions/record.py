@@ -16,6 +16,7 @@ project says so, before they get here. Light enough for a worker.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -97,8 +98,8 @@ class Batch(msgspec.Struct, omit_defaults=True, gc=False, rename={"id": "batch"}
     model: str
     version: int
     slot: str
-    columns: Sequence[bytes | list[Any]]
-    answers: bytes | list[int | float]
+    columns: Sequence[bytes | Sequence[Any]]
+    answers: bytes | Sequence[int | float]
     seconds: float
     key: str | None = None
     probabilities: bytes | None = None
@@ -174,6 +175,23 @@ def schema_of(model: str, version: int, contract: Contract) -> Schema:
 def schema_line(model: str, version: int, contract: Contract) -> bytes:
     """Return the line that precedes the first record of a version in every segment."""
     return _line(schema_of(model, version, contract))
+
+
+def batch_line(record: Record, columns: Sequence[bytes | Sequence[Any]]) -> bytes:
+    """Return an answered request of several rows as a line.
+
+    Args:
+        record: The request; its rows are not looked at.
+        columns: One a feature: the bytes of doubles for numbers, NaN for None; typed values for the others.
+    """
+    answers, chances = record.answers, record.probabilities
+    given: bytes | Sequence[int | float] = answers
+    if chances is None:
+        given = np.array(answers, "<f8").tobytes()
+    else:
+        flat = np.fromiter(chain.from_iterable(chances), "<f8", len(chances) * len(chances[0]))
+    about = record.id, record.time, record.model, record.version, record.slot
+    return _line(Batch(*about, columns, given, record.seconds, record.key, None if chances is None else flat.tobytes()))
 
 
 def record_line(record: Record | Batch) -> bytes:
