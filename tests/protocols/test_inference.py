@@ -139,9 +139,9 @@ def test_without_an_id_none_is_given_back(weighing: Served) -> None:
     assert "id" not in infer(weighing, "demand", [ONE], id=None, outputs=None, parameters=None)[1]
 
 
-def test_the_header_holds_the_prediction_id(weighing: Served) -> None:
+def test_an_answer_has_the_prediction_id(weighing: Served) -> None:
     answer = send(weighing, INFER.format("demand"), json.dumps({"inputs": [ONE]}).encode())
-    assert dict(answer.headers)[b"x-prediction-id"] == b"abc00000001"
+    assert answer.id == "abc00000001"
     assert answer.about is not None
     assert (answer.about.model, answer.about.version) == ("demand", 3)
 

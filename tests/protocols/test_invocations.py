@@ -87,7 +87,7 @@ def test_probabilities_come_when_asked_for(served: Served) -> None:
 
 def test_the_answer_names_the_prediction(served: Served) -> None:
     answer = send(served, json.dumps({"inputs": [ROW]}).encode())
-    assert dict(answer.headers)[b"x-prediction-id"] == b"id-1"
+    assert answer.id == "id-1"
     assert answer.about is not None
     assert (answer.about.model, answer.about.version) == ("churn", 3)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+import errno
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from tiltyard.serving.asgi import App, Parts
 from tiltyard.serving.bodies import Message
 from tiltyard.serving.metrics import Arm, Metrics, arm_counts
 from tiltyard.serving.plan import SlotPlan
+from tiltyard.serving.requests import Head
 from tiltyard.serving.settings import Limits
 from tiltyard.serving.slots import Served
 from tiltyard.serving.tokens import Tokens
@@ -273,17 +276,57 @@ def test_every_answer_has_headers_that_keep_browsers_safe(served: Served) -> Non
 
 
 def test_what_has_to_wait_is_not_answered_promptly(served: Served, tmp_path: Path) -> None:
-    scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": []}
+    head = Head("POST", PREDICT, "", {})
     log = PredictionLog(tmp_path, LogSettings(durability="disk"))
     waiting = App(served, Parts(log=log))
-    assert waiting.prompt(scope, BODY) is None
+    assert waiting.prompt(head, BODY) is None
     assert run(served, Transport(chunk(BODY)), parts=Parts(log=log)).answer[0] == 200
     assert log.counts.written == 1
     log.close()
     app = App(served)
-    answer = app.prompt(scope, BODY)
-    assert answer is not None
-    assert answer.status == 200
-    assert app.prompt(scope, b" " * asgi.LONG_BODY) is None
-    assert app.prompt({**scope, "headers": [(b"content-encoding", b"gzip")]}, BODY) is None
-    assert app.prompt({**scope, "path": "/metrics"}, b"") is None
+    prompt = app.prompt(head, BODY)
+    assert prompt is not None
+    assert [answer.status for answer in app.commit([prompt])] == [200]
+    assert app.prompt(head, b" " * asgi.LONG_BODY) is None
+    assert app.prompt(head._replace(headers={b"content-encoding": b"gzip"}), BODY) is None
+    assert app.prompt(head._replace(path="/metrics"), b"") is None
+
+
+def test_answers_of_one_turn_are_logged_by_one_write(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = PredictionLog(tmp_path)
+    app = App(served, Parts(log=log))
+    heads = [Head("POST", PREDICT, "", {}), Head("POST", "/v1/models/nothing/predict", "", {})]
+    prompts = [app.prompt(head, BODY) for head in (*heads, heads[0])]
+    writes = []
+    write = os.write
+
+    def counted(descriptor: int, content: bytes) -> int:
+        writes.append(content)
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", counted)
+    answers = app.commit([prompt for prompt in prompts if prompt])
+    assert [answer.status for answer in answers] == [200, 404, 200]
+    assert [len(content.splitlines()) for content in writes] == [3]
+    assert log.counts.written == 2
+    log.close()
+
+
+def test_answers_of_one_turn_that_cannot_be_logged_are_each_refused(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = PredictionLog(tmp_path)
+    app = App(served, Parts(log=log))
+    prompts = [app.prompt(Head("POST", PREDICT, "", {}), BODY) for _ in range(3)]
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    answers = app.commit([prompt for prompt in prompts if prompt])
+    assert [answer.status for answer in answers] == [503] * 3
+    assert log.counts == (0, 0, 0, 3)
+    monkeypatch.undo()
+    log.close()

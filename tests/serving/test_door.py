@@ -6,13 +6,17 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.serving.doors import BODY, PREDICT, Client, Door, open_door, request
+from tests.serving.doors import BODY, PREDICT, Client, Door, Reply, open_door, request
 from tests.serving.servers import eventually
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.serving import asgi
 from tiltyard.serving.answers import Answer
 from tiltyard.serving.asgi import Parts
@@ -20,8 +24,10 @@ from tiltyard.serving.exposition import exposition
 from tiltyard.serving.handler import handle
 from tiltyard.serving.metrics import Metrics, arm_counts
 from tiltyard.serving.settings import Limits
+from tiltyard.serving.tokens import Tokens
 
 HEAD = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODY)}\r\n".encode()
+UNIQUE = count()
 HURRIED = Limits(header_seconds=0.2, body_seconds=0.2)
 
 
@@ -220,3 +226,84 @@ def test_what_is_under_way_at_the_end_is_answered(tmp_path: Path) -> None:
         reply = client.reply()
         assert (reply.status, "connection: close" in reply.head) == (200, True)
         assert client.is_closed()
+
+
+USUAL = (
+    request(),
+    request(body=b"{"),
+    request("/v1/models", b"", "GET"),
+    request("/v1/models", b"", "HEAD"),
+    request("/nothing"),
+    request(connection="keep-alive"),
+    request(transfer_encoding="chunked", body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)),
+    request(expect="0"),
+)
+
+
+@settings(max_examples=40)
+@given(
+    asked=st.lists(st.sampled_from(USUAL), min_size=1, max_size=12),
+    cuts=st.lists(st.integers(min_value=0, max_value=2_000), max_size=4),
+)
+def test_a_head_that_was_read_before_is_answered_alike(patient: Door, asked: list[bytes], cuts: list[int]) -> None:
+    expected = []
+    for one in asked:
+        alone = one.replace(b"host: x", b"host: %d" % next(UNIQUE))
+        with patient.client() as client:
+            expected.append(_told(client.ask(alone) if not one.startswith(b"HEAD") else _bare(client, alone)))
+    sent = b"".join(asked)
+    places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    with patient.client() as client:
+        for start, end in pairwise(places):
+            client.send(sent[start:end])
+        assert [_told(client.reply(bare=one.startswith(b"HEAD"))) for one in asked] == expected
+
+
+def _bare(client: Client, asked: bytes) -> Reply:
+    client.send(asked)
+    return client.reply(bare=True)
+
+
+def _told(reply: Reply) -> tuple[int, int]:
+    return reply.status, len(reply.body)
+
+
+def test_what_looks_like_a_known_request_within_a_body_is_a_body(tmp_path: Path) -> None:
+    tokens = Tokens.of({"TILTYARD_TOKENS": "predict:0123456789abcdef"})
+    within = request(authorization="Bearer 0123456789abcdef")
+    with open_door(tmp_path, parts=Parts(tokens=tokens)) as door:
+        for head in (request(body=within), request(body=within, authorization="Bearer 0123456789abcdef")):
+            with door.client() as client:
+                assert client.ask(within).status == 200
+                client.send(head[: -len(within)])
+                time.sleep(0.05)
+                assert client.ask(within).status in {400, 401}
+                assert client.ask(within).status == 200
+
+
+def test_a_known_head_needs_its_token_anew(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("predict:0123456789abcdef")
+    file.chmod(0o600)
+    tokens = Tokens.of({"TILTYARD_TOKENS_FILE": str(file)})
+    asked = request(authorization="Bearer 0123456789abcdef")
+    with open_door(tmp_path, parts=Parts(tokens=tokens)) as door, door.client() as client:
+        assert [client.ask(asked).status for _ in range(3)] == [200] * 3
+        file.write_text("predict:another-0123456789")
+        eventually(lambda: client.ask(asked).status == 401)
+
+
+def test_answers_of_many_connections_at_once_are_each_client_s_own(tmp_path: Path) -> None:
+    with open_door(tmp_path, parts=Parts(log=PredictionLog(tmp_path / "log"))) as door, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(door.client()) for _ in range(40)]
+        bodies = [json.dumps({"features": [[1.0]] * (1 + at % 5)}).encode() for at in range(40)]
+        ids = set()
+        for _ in range(10):
+            for client, body in zip(clients, bodies, strict=True):
+                client.send(request(body=body))
+            replies = [json.loads(client.reply().body) for client in clients]
+            assert [len(reply["predictions"]) for reply in replies] == [1 + at % 5 for at in range(40)]
+            ids |= {reply["id"] for reply in replies}
+    lines = [line for file in (tmp_path / "log").iterdir() for line in file.read_bytes().splitlines()]
+    assert {json.loads(line)["id"] for line in lines if line.startswith(b'{"id"')} == ids
+    assert len(ids) == 400

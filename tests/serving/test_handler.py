@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.serving.bundles import ROW
-from tiltyard.bundle.model import Predictions
 from tiltyard.bundle.reading import Reader
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.serving.handler import handle
@@ -201,7 +200,7 @@ def test_a_refused_version_is_told_with_its_reason(served: Served) -> None:
 
 
 def test_an_answer_that_is_not_finite_never_leaves(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runtime, "score", lambda *_: Predictions(values=np.array([np.inf])))
+    monkeypatch.setattr(Runtime, "score_one", lambda *_: np.inf)
     status, answer = post(served, {"features": [1.0]}, "/v1/models/demand/predict")
     assert status == 500
     assert "not finite" in answer["error"]["what"]

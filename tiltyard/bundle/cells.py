@@ -5,6 +5,7 @@ What is plain (a number where a number belongs, a level that is known) is taken 
 contract is only refused here: `tiltyard.data.rows` explains it.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, NamedTuple
@@ -13,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiltyard.bundle.encoder import LARGEST, UNKNOWN_LEVEL, ColumnEncoding, text_numbers, time_numbers
+from tiltyard.bundle.plain import PlainLevels, PlainNumbers
 from tiltyard.data.contract import Column, Kind
 from tiltyard.data.protection import Change
 from tiltyard.data.rows import column_array
 from tiltyard.data.values import TextRules, Value, convert
 
 Raw = Sequence[object] | NDArray[np.generic]
+Values = Sequence[Value] | NDArray[np.float64]
+"""Typed values of a column; numbers as doubles, NaN for None."""
+
 _INT64 = 2**63
 
 
@@ -28,10 +33,12 @@ class Notes(NamedTuple):
     Attributes:
         unknown: Category column → row numbers with a level the contract does not know.
         outside: Numeric column → row numbers outside the contract's range; of single rows only.
+        decoded: Whether each raw value of an open column has one of the JSON types its kind is written in.
     """
 
     unknown: dict[str, list[int]]
     outside: dict[str, list[int]]
+    decoded: bool = False
 
 
 class Cell:
@@ -63,6 +70,11 @@ class Cell:
             raise ValueError("it is missing")
         return value
 
+    @property
+    def plain(self) -> PlainNumbers | PlainLevels | None:
+        """Raw values that are taken as they are; None where there are none."""
+        return None
+
     def one(self, raw: object, numbers: list[float], notes: Notes) -> Value:  # noqa: ARG002
         """Read the only row's cell.
 
@@ -81,7 +93,7 @@ class Cell:
         numbers += self._numbers(value)
         return value
 
-    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:  # noqa: ARG002
+    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Values:  # noqa: ARG002
         """Read the cells of all rows.
 
         Args:
@@ -112,6 +124,11 @@ class NumberCell(Cell):
         if change is not None:
             self._low, self._high = np.inf, -np.inf
 
+    @property
+    def plain(self) -> PlainNumbers | None:
+        """Numbers within their range, and not so huge that they are clipped."""
+        return None if self._change else PlainNumbers(float, self._low, self._high, self._nullable)
+
     def one(self, raw: object, numbers: list[float], notes: Notes) -> Value:
         """Read the only row's cell."""
         if (type(raw) is float or type(raw) is int) and self._low <= raw <= self._high:
@@ -120,13 +137,26 @@ class NumberCell(Cell):
             return number
         return self._careful(raw, numbers, notes)
 
-    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
+    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Values:
         """Read the cells of all rows."""
-        if self._change is None and (types := _types(raws)) <= _REALS:
-            array = np.asarray(raws, dtype=np.float64)
-            matrix[:, 0] = array
-            return raws if types <= _FLOATS else array.tolist()  # type: ignore[return-value]  # floats and None
-        return super().many(raws, matrix, notes)
+        if self._change is not None:
+            return super().many(raws, matrix, notes)
+        numbers = self._decoded(raws) if notes.decoded else None
+        if numbers is None:
+            if not _types(raws) <= _REALS:
+                return super().many(raws, matrix, notes)
+            numbers = np.array(raws, dtype=np.float64)
+        matrix[:, 0] = numbers
+        return numbers
+
+    def _decoded(self, raws: Raw) -> NDArray[np.float64] | None:
+        """Return numbers as JSON has them; None where there is a text."""
+        if self._nullable:
+            raws = [nan if raw is None else raw for raw in raws]
+        try:
+            return np.frombuffer(array("d", raws))
+        except TypeError:
+            return None
 
     def _careful(self, raw: object, numbers: list[float], notes: Notes) -> Value:
         """Read a cell that is missing, outside its range, huge, protected or written otherwise."""
@@ -144,6 +174,12 @@ class NumberCell(Cell):
 class IntegerCell(NumberCell):
     """Reads one column of integers, which are typed as Python's own: doubles end at 2**53."""
 
+    @property
+    def plain(self) -> PlainNumbers | None:
+        """Integers within their range, of 64 bits."""
+        low, high = max(self._low, -_INT64), min(self._high, _INT64 - 1)
+        return None if self._change else PlainNumbers(int, low, high, self._nullable)
+
     def one(self, raw: object, numbers: list[float], notes: Notes) -> Value:
         """Read the only row's cell."""
         if type(raw) is int and self._low <= raw <= self._high and -_INT64 <= raw < _INT64:
@@ -151,7 +187,7 @@ class IntegerCell(NumberCell):
             return raw
         return self._careful(raw, numbers, notes)
 
-    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
+    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Values:
         """Read the cells of all rows."""
         if self._change is None and _types(raws) <= _INTEGERS:
             array = np.asarray(raws, dtype=np.float64)
@@ -164,13 +200,18 @@ class IntegerCell(NumberCell):
 class BooleanCell(Cell):
     """Reads one column of booleans."""
 
+    @property
+    def plain(self) -> PlainNumbers | None:
+        """Booleans."""
+        return None if self._change else PlainNumbers(bool, 0, 1, self._nullable)
+
     def one(self, raw: object, numbers: list[float], notes: Notes) -> Value:  # noqa: ARG002
         """Read the only row's cell."""
         value = raw if type(raw) is bool and self._change is None else self.typed(raw)
         numbers.append(nan if value is None else float(value))  # type: ignore[arg-type]  # a boolean
         return value
 
-    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
+    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Values:
         """Read the cells of all rows."""
         if self._change is None and _types(raws) <= _BOOLEANS:
             matrix[:, 0] = np.asarray(raws, dtype=np.float64)
@@ -189,6 +230,11 @@ class CategoryCell(Cell):
         if column.nullable:
             self._plain[None] = nan
 
+    @property
+    def plain(self) -> PlainLevels | None:
+        """Known levels."""
+        return None if self._change else self._plain
+
     def one(self, raw: object, numbers: list[float], notes: Notes) -> Value:
         """Read the only row's cell."""
         code = self._plain.get(raw)
@@ -197,15 +243,17 @@ class CategoryCell(Cell):
         numbers.append(code)
         return raw  # type: ignore[return-value]  # a text or None
 
-    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Sequence[Value]:
+    def many(self, raws: Raw, matrix: NDArray[np.float64], notes: Notes) -> Values:
         """Read the cells of all rows."""
         values = _listed(raws)
         codes = list(map(self._plain.get, values))
-        if None in codes:
+        try:
+            matrix[:, 0] = np.frombuffer(array("d", codes))  # type: ignore[type-var]  # numbers, or the TypeError
+        except TypeError:
             values = list(values)
             for row in [row for row, code in enumerate(codes) if code is None]:
                 values[row], codes[row] = self._careful(values[row], row, notes)
-        matrix[:, 0] = codes
+            matrix[:, 0] = codes
         return values  # type: ignore[return-value]  # texts and None
 
     def _careful(self, raw: object, row: int, notes: Notes) -> tuple[str | None, float]:
@@ -269,3 +317,14 @@ def _integers(raws: Raw, array: NDArray[np.float64]) -> Sequence[Value]:
         listed: list[Value] = raws.tolist()
         return listed
     return [value if value != value else int(value) for value in array.tolist()]  # noqa: PLR0124  # NaN
+
+
+def listed(values: Values) -> Sequence[Value]:
+    """Return typed values of a column as Python's own.
+
+    Args:
+        values: The same, or doubles with NaN for None.
+    """
+    if not isinstance(values, np.ndarray):
+        return values
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124  # NaN

@@ -7,7 +7,7 @@ is loaded. A row is answered alone as among others, to the last bit.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,7 +24,6 @@ CLIP = 100.0
 """As in `tiltyard.bundle.transforms`, which a worker does not import."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Term = Callable[[float], float]
 
 
 class NumberTerm(Section):
@@ -46,20 +45,6 @@ class NumberTerm(Section):
     skewed: bool
     missing: Finite
 
-    def term(self) -> Term:
-        """Return the term as a function of a cell."""
-        mean, scale, weight, missing, skewed = self.mean, self.scale, self.weight, self.missing, self.skewed
-
-        def of(cell: float) -> float:
-            if cell != cell:  # noqa: PLR0124  # NaN
-                return missing
-            if skewed:
-                cell = signed_log(cell)
-            scaled = (cell - mean) / scale
-            return weight * (scaled if -CLIP <= scaled <= CLIP else math.copysign(CLIP, scaled))
-
-        return of
-
 
 class LevelTerm(Section):
     """What a category adds: a weight a level.
@@ -73,16 +58,6 @@ class LevelTerm(Section):
     kind: Literal["level"] = "level"
     weights: tuple[Finite, ...]
     missing: Finite
-
-    def term(self) -> Term:
-        """Return the term as a function of a cell."""
-        weights, missing = {float(code): weight for code, weight in enumerate(self.weights)}, self.missing
-        find = weights.get
-
-        def of(cell: float) -> float:
-            return missing if cell != cell else find(cell, 0.0)  # noqa: PLR0124  # NaN
-
-        return of
 
 
 class Folded(Section):
@@ -111,55 +86,52 @@ class Scorer:
     """
 
     def __init__(self, folded: Folded) -> None:
-        self._terms = [term.term() for term in folded.terms]
         self._intercept = folded.intercept
         self._is_probability = folded.answer == "probability"
         self._blocks: tuple[_Block, ...] = (_Numbers(folded), _Levels(folded))
 
     def predict(self, matrix: NDArray[np.float32]) -> Predictions:
         """Answer for an encoded table, float32, shape (n, terms)."""
-        sums = [self._sum(matrix.tolist()[0])] if len(matrix) == 1 else self._sums(matrix)
+        totals = np.full(len(matrix), self._intercept)
+        for block in self._blocks:
+            for part in block.parts(matrix.T):
+                totals += part
         if not self._is_probability:
-            return Predictions(values=np.array(sums, dtype=np.float64))
-        shares = [logistic(total) for total in sums]
-        if len(shares) == 1:
-            return Predictions(probabilities=np.array([(1.0 - shares[0], shares[0])]))
-        pairs = np.empty((len(shares), 2))
-        pairs[:, 1] = shares
+            return Predictions(values=totals)
+        pairs = np.empty((len(totals), 2))
+        pairs[:, 1] = list(map(logistic, totals.tolist()))
         pairs[:, 0] = 1.0 - pairs[:, 1]
         return Predictions(probabilities=pairs)
 
-    def _sum(self, row: Sequence[float]) -> float:
-        """Return the sum of one row."""
-        total = self._intercept
-        for term, cell in zip(self._terms, row, strict=True):
-            total += term(cell)
-        return total
+    def predict_one(self, cells: Sequence[float]) -> float | tuple[float, float]:
+        """Answer for one encoded row, as `predict` does, by Python alone: a value, or both probabilities.
 
-    def _sums(self, matrix: NDArray[np.float32]) -> list[float]:
-        """Return the sums of several rows, added up in the order of `_sum`."""
-        parts = np.empty((matrix.shape[1], len(matrix)))
+        Args:
+            cells: Numbers that float32 holds.
+        """
+        total = self._intercept
         for block in self._blocks:
-            parts[block.places] = block.parts(matrix).T
-        totals = np.full(len(matrix), self._intercept)
-        for part in parts:
-            totals += part
-        listed: list[float] = totals.tolist()
-        return listed
+            total = block.add(total, cells)
+        if not self._is_probability:
+            return total
+        share = logistic(total)
+        return 1.0 - share, share
 
 
 class _Block(ABC):
-    """All terms of one kind: several rows at once, each cell to the last bit as its term has it.
-
-    Attributes:
-        places: Their columns of the matrix.
-    """
-
-    places: list[int]
+    """All terms of one kind. A row alone is answered as among others, to the last bit."""
 
     @abstractmethod
-    def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return what each of its columns adds in each row, shape (n, places)."""
+    def parts(self, columns: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what each term adds in each row, shape (terms of the kind, n).
+
+        Args:
+            columns: The table by columns, shape (terms, n).
+        """
+
+    @abstractmethod
+    def add(self, total: float, cells: Sequence[float]) -> float:
+        """Add the terms of one row to a total, one after the other."""
 
 
 class _Numbers(_Block):
@@ -167,20 +139,37 @@ class _Numbers(_Block):
 
     def __init__(self, folded: Folded) -> None:
         terms = [(at, term) for at, term in enumerate(folded.terms) if isinstance(term, NumberTerm)]
-        self.places = [at for at, _ in terms]
-        self._mean = np.array([term.mean for _, term in terms])
-        self._scale = np.array([term.scale for _, term in terms])
-        self._weight = np.array([term.weight for _, term in terms])
-        self._missing = np.array([term.missing for _, term in terms])
+        self._terms = [(at, one.mean, one.scale, one.weight, one.skewed, one.missing) for at, one in terms]
+        self._places = [at for at, _ in terms]
+        self._mean = np.array([[term.mean] for _, term in terms]).reshape(-1, 1)
+        self._scale = np.array([[term.scale] for _, term in terms]).reshape(-1, 1)
+        self._weight = np.array([[term.weight] for _, term in terms]).reshape(-1, 1)
+        self._missing = np.array([[term.missing] for _, term in terms]).reshape(-1, 1)
         self._skewed = [position for position, (_, term) in enumerate(terms) if term.skewed]
 
-    def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def parts(self, columns: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what each number adds."""
-        cells = matrix[:, self.places].astype(np.float64)
+        parts = columns[self._places].astype(np.float64)
         for position in self._skewed:
-            cells[:, position] = [signed_log(cell) for cell in cells[:, position].tolist()]
-        parts = np.clip((cells - self._mean) / self._scale, -CLIP, CLIP) * self._weight
-        return np.where(np.isnan(cells), self._missing, parts)
+            parts[position] = list(map(signed_log, parts[position].tolist()))
+        parts -= self._mean
+        parts /= self._scale
+        np.minimum(parts, CLIP, out=parts)
+        np.maximum(parts, -CLIP, out=parts)
+        parts *= self._weight
+        np.copyto(parts, self._missing, where=np.isnan(parts))
+        return parts
+
+    def add(self, total: float, cells: Sequence[float]) -> float:
+        """Add the numbers of one row."""
+        for at, mean, scale, weight, skewed, missing in self._terms:
+            cell = cells[at]
+            if cell != cell:  # noqa: PLR0124  # NaN
+                total += missing
+                continue
+            scaled = ((signed_log(cell) if skewed else cell) - mean) / scale
+            total += weight * (scaled if -CLIP <= scaled <= CLIP else math.copysign(CLIP, scaled))
+        return total
 
 
 class _Levels(_Block):
@@ -188,19 +177,29 @@ class _Levels(_Block):
 
     def __init__(self, folded: Folded) -> None:
         terms = [(at, term) for at, term in enumerate(folded.terms) if isinstance(term, LevelTerm)]
-        self.places = [at for at, _ in terms]
+        self._terms = [(at, dict(enumerate(term.weights)), term.missing) for at, term in terms]
+        self._places = [at for at, _ in terms]
         self._most = max((len(term.weights) for _, term in terms), default=0)
         self._tables = np.zeros((len(terms), self._most + 2))
         for table, (_, term) in zip(self._tables, terms, strict=True):
             table[: len(term.weights)] = term.weights
             table[-1] = term.missing
+        self._starts = np.arange(len(terms)).reshape(-1, 1) * (self._most + 2)
 
-    def parts(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def parts(self, columns: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what each category adds; the last two entries of a table are for unknown and missing levels."""
-        codes = matrix[:, self.places]
-        known = np.where((codes >= 0) & (codes < self._most), codes, self._most)
-        entries = np.where(np.isnan(codes), self._most + 1, known).astype(np.intp)
-        return np.asarray(self._tables[np.arange(len(self.places)), entries])
+        codes = columns[self._places]
+        is_missing = np.isnan(codes)
+        codes[~((codes >= 0) & (codes < self._most))] = self._most
+        codes[is_missing] = self._most + 1
+        return self._tables.take(codes.astype(np.intp) + self._starts)
+
+    def add(self, total: float, cells: Sequence[float]) -> float:
+        """Add the categories of one row."""
+        for at, weights, missing in self._terms:
+            code = cells[at]
+            total += missing if code != code else weights.get(code, 0.0)  # type: ignore[call-overload]  # noqa: PLR0124  # NaN; a whole float finds its integer
+        return total
 
 
 def signed_log(cell: float) -> float:

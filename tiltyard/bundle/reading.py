@@ -14,8 +14,9 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from tiltyard.bundle.cells import Notes, Raw, cell_of
+from tiltyard.bundle.cells import Notes, Raw, Values, cell_of, listed
 from tiltyard.bundle.encoder import Encoder
+from tiltyard.bundle.plain import PlainRow, single
 from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.data.protection import changes_of
 from tiltyard.data.rows import rows_to_columns
@@ -41,25 +42,46 @@ class Typed(NamedTuple):
 
     Attributes:
         rows: How many.
-        matrix: float32, shape (rows, features of the encoder).
-        values: Rows of typed values, in the order of the contract's features.
+        cells: float32, shape (rows, features of the encoder); of one row alone the numbers as a list.
+        by_row: Rows of typed values, in the order of the contract's features; empty where they are given by column.
         unknown_levels: Category column → row numbers whose level the contract does not know.
         unexpected: Names that the contract does not know, sorted.
         outside: Numeric column → row numbers whose value is outside the contract's range.
         others: Raw values of the first row in columns of the contract that are neither features nor the target.
+        by_column: Typed values of each feature; numbers as doubles with NaN for None.
     """
 
     rows: int
-    matrix: NDArray[np.float32]
-    values: Sequence[Sequence[Value]]
+    cells: NDArray[np.float32] | list[float]
+    by_row: Sequence[Sequence[Value]]
     unknown_levels: Mapping[str, list[int]] = {}
     unexpected: tuple[str, ...] = ()
     outside: Mapping[str, list[int]] = {}
     others: Mapping[str, object] = {}
+    by_column: Sequence[Values] = ()
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """The cells as a table, shape (rows, features of the encoder)."""
+        return np.array((self.cells,), dtype=np.float32) if isinstance(self.cells, list) else self.cells
+
+    @property
+    def values(self) -> Sequence[Sequence[Value]]:
+        """Rows of typed values, in the order of the contract's features."""
+        return list(zip(*map(listed, self.by_column), strict=True)) if self.by_column else self.by_row
 
     def logged(self) -> Sequence[Sequence[Value]]:
         """Return what the prediction log keeps of the rows: nothing of a protected column is in the clear."""
         return self.values
+
+    def logged_columns(self) -> list[bytes | Sequence[Value]]:
+        """Return the same by column; numbers as the bytes of doubles, with NaN for None."""
+        if not self.by_column:
+            return list(zip(*self.by_row, strict=True))
+        return [
+            values.astype("<f8", copy=False).tobytes() if isinstance(values, np.ndarray) else values
+            for values in self.by_column
+        ]
 
 
 class Reader:
@@ -83,6 +105,8 @@ class Reader:
             cell_of(column, encoding, rules, changes.get(column.name))
             for column, encoding in zip(contract.features, encoder.columns, strict=True)
         ]
+        plain = [cell.plain for cell in self._cells]
+        self._plain = None if None in plain else PlainRow(plain)  # type: ignore[arg-type]  # None is not among them
         self._expected = frozenset(column.name for column in contract.columns)
         self._others = tuple(column.name for column in _others(contract) if column.role is not Role.TARGET)
         self._decoder = _decoder_of(contract)
@@ -167,10 +191,12 @@ class Reader:
         numbers: list[float] = []
         notes = Notes({}, {})
         try:
+            if self._plain is not None and (row := self._plain.read(raws)) is not None:
+                return Typed(1, row, (raws[: len(row)],))  # type: ignore[arg-type]  # what is plain is typed
             values = [cell.one(raw, numbers, notes) for cell, raw in zip(self._cells, raws, strict=False)]
         except (ValueError, TypeError, ArithmeticError):
             return None
-        return Typed(1, np.array((numbers,), dtype=np.float32), (values,), notes.unknown, (), notes.outside)
+        return Typed(1, single(numbers), (values,), notes.unknown, (), notes.outside)
 
     def _many(self, columns: Sequence[Raw], rows: int, *, may_be_nan: bool) -> Typed | None:
         """Read several rows by column; what follows the features in `columns` is not looked at.
@@ -181,7 +207,7 @@ class Reader:
             may_be_nan: Whether there can be NaN among them, which JSON has not.
         """
         matrix = np.empty((rows, len(self._encoder.features)))
-        notes = Notes({}, {})
+        notes = Notes({}, {}, decoded=not may_be_nan)
         try:
             values = [
                 cell.many(raws, matrix[:, place], notes)
@@ -195,7 +221,8 @@ class Reader:
                 return None
             values = [_with_none(column) for column in values] if may_be_nan else values
         outside = self._outside(matrix)
-        return Typed(rows, self._encoder.single(matrix), list(zip(*values, strict=True)), notes.unknown, (), outside)
+        cells = self._encoder.single(matrix)
+        return Typed(rows, cells, (), notes.unknown, (), outside, by_column=values)
 
     def _outside(self, matrix: NDArray[np.float64]) -> dict[str, list[int]]:
         """Return the row numbers outside their columns' ranges."""
@@ -236,8 +263,10 @@ class Reader:
         return [column.name for column, _ in ranged], [place for _, place in ranged], np.array(low), np.array(high)
 
 
-def _with_none(values: Sequence[Value]) -> Sequence[Value]:
-    """Return values with None for NaN."""
+def _with_none(values: Values) -> Values:
+    """Return values with None for NaN, but for doubles."""
+    if isinstance(values, np.ndarray):
+        return values
     return [None if value != value else value for value in values]  # noqa: PLR0124  # NaN
 
 

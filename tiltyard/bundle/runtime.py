@@ -58,6 +58,13 @@ class GraphSession:
         """Answer for an encoded table, float32, shape (n, features), by the folded form where there is one."""
         return self.by_graph(matrix) if self._folded is None else self._folded.predict(matrix)
 
+    def predict_one(self, cells: Sequence[float]) -> float | Sequence[float]:
+        """Answer for one encoded row of numbers that float32 holds: a value, or all probabilities."""
+        if self._folded is not None:
+            return self._folded.predict_one(cells)
+        answer: float | list[float] = self.by_graph(np.array((cells,), dtype=np.float32)).array[0].tolist()
+        return answer
+
     def by_graph(self, matrix: NDArray[np.float32]) -> Predictions:
         """Answer by the graph itself."""
         if len(matrix) <= BATCH_ROWS:
@@ -177,6 +184,17 @@ class Runtime:
     def score(self, matrix: NDArray[np.float32]) -> Predictions:
         """Answer for an encoded table, float32, shape (n, features of the encoder)."""
         return self._session.predict(matrix)
+
+    def score_one(self, cells: Sequence[float]) -> float | Sequence[float]:
+        """Answer for one encoded row as `score` does, without arrays where there is a folded form.
+
+        Args:
+            cells: A row of the matrix: numbers that float32 holds.
+
+        Returns:
+            The value, or the probabilities of all classes.
+        """
+        return self._session.predict_one(cells)
 
     def labels(self, predictions: Predictions) -> list[Level]:
         """Return the class of every row, by the bundle's threshold."""

@@ -13,8 +13,10 @@ from tiltyard.errors import TiltyardError
 
 Headers = tuple[tuple[bytes, bytes], ...]
 LONGEST_TEXT = 300
-_JSON: Headers = ((b"content-type", b"application/json"),)
-_encoder = msgspec.json.Encoder()
+JSON: Headers = ((b"content-type", b"application/json"),)
+
+to_json = msgspec.json.Encoder().encode
+"""Anything as JSON; non-finite numbers are never among it (see `tiltyard.serving.scoring`)."""
 
 
 class About(NamedTuple):
@@ -59,7 +61,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    headers: Headers = _JSON
+    headers: Headers = JSON
     record: bytes = b""
     about: About | None = None
     id: str = ""
@@ -81,8 +83,8 @@ class RequestError(TiltyardError):
 
 
 def json_answer(content: object, *, status: int = 200, headers: Headers = ()) -> Answer:
-    """Return an answer with `content` as JSON; non-finite numbers are never among it (see `handler`)."""
-    return Answer(status, _encoder.encode(content), _JSON + headers)
+    """Return an answer with `content` as JSON."""
+    return Answer(status, to_json(content), JSON + headers)
 
 
 def error_answer(error: TiltyardError, headers: Headers = ()) -> Answer:

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog
-from tiltyard.predictions.log import PredictionLog, Ticket, UnloggedError
+from tiltyard.predictions.log import Entry, PredictionLog, Ticket, UnloggedError
 from tiltyard.serving.answers import Answer, Headers, RequestError
 from tiltyard.serving.bodies import Bodies, Disconnected, Message, Receive, busy
 from tiltyard.serving.exposition import CONTENT_TYPE, exposition
@@ -57,6 +57,20 @@ class Parts(NamedTuple):
     metrics: Metrics | None = None
     log: PredictionLog | None = None
     log_folder: Path = Path("log")
+
+
+class Prompt(NamedTuple):
+    """A request that was answered at once, before its record is in the log.
+
+    Attributes:
+        head: Of the request.
+        answer: To it.
+        began: When it came, by the clock of `time.perf_counter`.
+    """
+
+    head: Head
+    answer: Answer
+    began: float
 
 
 class App:
@@ -144,12 +158,15 @@ class App:
         if self.metrics is not None:
             self.metrics.close()
 
-    def prompt(self, head: Head, body: bytes) -> Answer | None:
-        """Return the answer to a whole request that can be answered without waiting for anything; else None.
+    def prompt(self, head: Head, body: bytes) -> Prompt | None:
+        """Answer a whole request that can be answered without waiting for anything.
 
         Args:
             head: Of the request.
             body: As well.
+
+        Returns:
+            What `commit` makes fit to be sent; None where something must be waited for.
         """
         if len(body) >= min(LONG_BODY, self._served.limits.body_bytes) or self._waits or head.path == METRICS:
             return None
@@ -158,14 +175,43 @@ class App:
         began = time.perf_counter()
         try:
             request = self._request(head, body)
-            answer = self._hooked(request) or self._logged(request)[0]
+            answer = self._hooked(request) or handle(self._served, request)
         except Unloaded:
             return None
         except Exception as error:  # noqa: BLE001  # the last boundary: a client never sees a trace
             answer = self._failure(head.path, error)
+        return Prompt(head, answer, began)
+
+    def commit(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Have what was answered in the log, by one write, and count it.
+
+        Args:
+            prompts: What was answered.
+
+        Returns:
+            The answers to send: as they were, or refused where they could not be logged.
+        """
+        is_logged = len(prompts) > 1 and self._append_all(prompts)
+        answers = [prompt.answer if is_logged else self._committed(prompt) for prompt in prompts]
         if self.metrics is not None:
-            self._count(self.metrics, head.path, answer, time.perf_counter() - began)
-        return answer
+            now = time.perf_counter()
+            for (head, _, began), answer in zip(prompts, answers, strict=True):
+                self._count(self.metrics, head.path, answer, now - began)
+        return answers
+
+    def _append_all(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether all records could be appended by one write."""
+        if self._log is None:
+            return False
+        return self._log.append_all([_entry_of(prompt.answer) for prompt in prompts if prompt.answer.record])
+
+    def _committed(self, prompt: Prompt) -> Answer:
+        """Return an answer whose record is in the log, or why it is not."""
+        try:
+            self._append(prompt.answer)
+        except TiltyardError as error:
+            return self._failure(prompt.head.path, error)
+        return prompt.answer
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """Return the answer to a request, counted, whatever has to be waited for."""
@@ -242,14 +288,15 @@ class App:
             RequestError: It brings labels, and there is no log.
         """
         answer = handle(self._served, request)
-        record, about, log = answer.record, answer.about, self._log
-        if not record:
-            return answer, None
-        if log is None:
+        return answer, self._append(answer)
+
+    def _append(self, answer: Answer) -> Ticket | None:
+        """Append an answer's record to the log; raises as `_logged`."""
+        if not answer.record:
+            return None
+        if self._log is None:
             raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
-        if about is None:
-            return answer, log.append(record, None, b"", required=True)
-        return answer, log.append(record, (about.model, about.version), about.schema)
+        return self._log.append(*_entry_of(answer), required=answer.about is None)
 
     def _count(self, metrics: Metrics, path: str, answer: Answer, seconds: float) -> None:
         """Count an answer; a failure without a version is the champion's when it is the server's fault."""
@@ -272,6 +319,12 @@ class App:
             "log_damaged_segments": ("Files with lines that could not be read.", float(waiting.damaged)),
         }
         return Answer(200, exposition(folder, gauges, now=time.time()), ((b"content-type", CONTENT_TYPE),))
+
+
+def _entry_of(answer: Answer) -> Entry:
+    """Return what an answer has for the log."""
+    about = answer.about
+    return Entry(answer.record, None, b"") if about is None else Entry(answer.record, about[:2], about.schema)
 
 
 def _retry_of(error: TiltyardError) -> Headers:

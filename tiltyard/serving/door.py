@@ -15,7 +15,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tiltyard.serving.answers import Answer, RequestError
-from tiltyard.serving.asgi import App, Scope, Send
+from tiltyard.serving.asgi import App, Prompt, Scope, Send
 from tiltyard.serving.bodies import Receive
 from tiltyard.serving.headers import CLOSE, lines_of
 from tiltyard.serving.heads import Heads, head_of
@@ -30,6 +30,9 @@ _LONG_ADDRESS = 414, "the address is too long", "Send what is long in the body."
 
 AT_ONCE_SECONDS = 50e-6
 """Between an answer and the next request of the same turn: no client asks again as quickly."""
+
+MOST_WAITING = 64
+"""Answers that wait for the end of a turn, at most."""
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle: longer than load balancers keep one (60 s as a rule), so that it is they who close
@@ -53,6 +56,7 @@ class Gate:
         self.app = app
         self.under_way = 0
         self.answered = 0.0
+        self._waiting: list[tuple[Door, Prompt]] = []
         self.heads = Heads()
         self._turn_began: float | None = None
         self.default_headers: list[tuple[bytes, bytes]] = []
@@ -95,8 +99,28 @@ class Gate:
             asyncio.get_running_loop().call_soon(self._end_turn)
         return False
 
+    def send(self, door: "Door", prompt: Prompt) -> None:
+        """Have an answer sent: at once, or with the others of a turn that has several, whose records are one write.
+
+        Args:
+            door: Connection of the client.
+            prompt: The answer.
+        """
+        self._waiting.append((door, prompt))
+        if self._turn_began is None or len(self._waiting) >= MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits for the end of the turn."""
+        waiting, self._waiting = self._waiting, []
+        answers = self.app.commit([prompt for _, prompt in waiting])
+        for (door, prompt), answer in zip(waiting, answers, strict=True):
+            door.write(answer, prompt.head.method)
+        self.answered = time.monotonic()
+
     def _end_turn(self) -> None:
         self._turn_began = None
+        self.flush()
 
 
 class Door(HttpToolsProtocol):
@@ -107,6 +131,7 @@ class Door(HttpToolsProtocol):
     _head_open = True
     _head_begun = False
     _reading = False
+    _answering = False
     _whole = b""
     _head_bytes = 0
     _told = 0
@@ -125,6 +150,8 @@ class Door(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that is too long is not waited for to its end."""
+        if self._answering:
+            self.gate.flush()
         if self.transport.is_closing():
             return
         is_idle = self._head_open and not self._reading
@@ -144,14 +171,18 @@ class Door(HttpToolsProtocol):
         known = self.gate.heads.find(data)
         if known is None or self.flow.write_paused or self.gate.is_late():
             return False
-        head, body = known
-        answer = self.gate.app.prompt(head, body)
-        if answer is None:
+        prompt = self.gate.app.prompt(*known)
+        if prompt is None:
             return False
         self._since = self.loop.time()
-        self.server_state.total_requests += 1
-        self._write(answer, head.method, keep_alive=True)
+        self._answering = True
+        self.gate.send(self, prompt)
         return True
+
+    def shutdown(self) -> None:
+        """Let the connection end, once what was answered is sent."""
+        self.gate.flush()
+        super().shutdown()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -190,11 +221,11 @@ class Door(HttpToolsProtocol):
         if self.flow.write_paused or self.gate.is_late():
             return
         head, body = head_of(cycle.scope), bytes(cycle.body)  # type: ignore[arg-type]  # what ASGI has
-        answer = self.gate.app.prompt(head, body)
-        if answer is None:
+        prompt = self.gate.app.prompt(head, body)
+        if prompt is None:
             return
         self._next = None
-        self._write(answer, head.method, keep_alive=cycle.keep_alive)
+        self.write(self.gate.app.commit([prompt])[0], head.method, keep_alive=cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
         self.on_response_complete()
         if self._whole and cycle.keep_alive:
@@ -222,13 +253,21 @@ class Door(HttpToolsProtocol):
         if cycle is not None and not self.transport.is_closing():
             super()._start_asgi_task(cycle, self.gate.entrance(cycle.scope["path"]))  # type: ignore[arg-type]
 
-    def _write(self, answer: Answer, method: str, *, keep_alive: bool) -> None:
-        """Write a whole answer at once."""
+    def write(self, answer: Answer, method: str, *, keep_alive: bool = True) -> None:
+        """Write a whole answer at once.
+
+        Args:
+            answer: The answer.
+            method: Of the request.
+            keep_alive: Whether the client will ask again on this connection.
+        """
+        self._answering = False
+        if self.transport.is_closing():
+            return
         closing = not keep_alive or self.gate.app.served.draining or CLOSE[0] in answer.headers
         head = lines_of(answer, method, closing=closing)
         body = b"" if method == "HEAD" else answer.body
         self.transport.write(b"".join((STATUS_LINE[answer.status], self._date(), head, body)))
-        self.gate.answered = time.monotonic()
         if closing:
             self.transport.close()
 

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tiltyard.bundle.model import Predictions
 from tiltyard.bundle.reading import Typed
 from tiltyard.errors import TiltyardError
-from tiltyard.predictions.record import Record, record_line
-from tiltyard.serving.answers import About, Answer, RequestError
+from tiltyard.predictions.record import Record, batch_line, record_line
+from tiltyard.serving.answers import JSON, About, Answer, Headers, RequestError
 from tiltyard.serving.requests import Request
 from tiltyard.serving.routing import key_text
 from tiltyard.serving.slots import Served, Slot
@@ -28,7 +27,6 @@ class Scored(NamedTuple):
         slot: The version that answered.
         role: `champion`, `candidate` or `previous`.
         typed: The rows, and what was noticed about them.
-        predictions: One answer a row.
         id: Of the prediction; that of one row is `{id}-{row}`.
         outputs: The predictions as Python's own: probabilities, one list a row, or values.
         answers: One a row: the number of the class, or the value.
@@ -39,7 +37,6 @@ class Scored(NamedTuple):
     slot: Slot
     role: str
     typed: Typed
-    predictions: Predictions
     id: str
     outputs: list[Any]
     answers: list[Any]
@@ -63,9 +60,9 @@ class Scored(NamedTuple):
             slot.schema,
         )
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, body: bytes, headers: Headers = JSON) -> Answer:
         """Return a protocol's answer with the id, the record and the version that made it."""
-        return Answer(answer.status, answer.body, answer.headers, self.record, self.about, self.id)
+        return Answer(200, body, headers, self.record, self.about, self.id)
 
 
 def score(
@@ -127,26 +124,37 @@ def _run(slot: Slot, typed: Typed, request: Request, began: float, failed: int |
     Raises:
         RequestError: 500 for an answer that is not finite.
     """
-    predictions = slot.runtime.score(typed.matrix)
-    outputs = predictions.array.tolist()
-    if not _are_finite(predictions, outputs):
-        raise RequestError.of(
-            500,
-            f"version {slot.version} of `{slot.name}` answered with a number that is not finite",
-            cure="Roll back with `tiltyard rollback`.",
-        )
-    probabilities = None if predictions.probabilities is None else outputs
+    outputs = _outputs(slot, typed)
+    probabilities = outputs if slot.classes else None
     answers = outputs if probabilities is None else slot.runtime.codes(probabilities)
     record = b""
     if request.logged:
         about = request.id, request.time, slot.name, slot.version, slot.arm
         seconds = perf_counter() - began
-        record = record_line(Record(*about, typed.logged(), answers, seconds, None, probabilities))
-    return Scored(slot, slot.arm, typed, predictions, request.id, outputs, answers, record, failed)
+        if typed.rows == 1:
+            record = record_line(Record(*about, typed.logged(), answers, seconds, None, probabilities))
+        else:
+            record = batch_line(Record(*about, (), answers, seconds, None, probabilities), typed.logged_columns())
+    return Scored(slot, slot.arm, typed, request.id, outputs, answers, record, failed)
 
 
-def _are_finite(predictions: Predictions, outputs: list[Any]) -> bool:
-    """Whether all numbers of an answer are; one row, the usual case, is looked at without numpy."""
-    if len(outputs) == 1:
-        return isfinite(outputs[0]) if predictions.probabilities is None else all(map(isfinite, outputs[0]))
-    return bool(np.isfinite(predictions.array).all())
+def _outputs(slot: Slot, typed: Typed) -> list[Any]:
+    """Return the answers as Python's own: probabilities, a sequence a row, or values.
+
+    Raises:
+        RequestError: 500 for an answer that is not finite.
+    """
+    outputs: list[Any]
+    if isinstance(typed.cells, list):
+        answer = slot.runtime.score_one(typed.cells)
+        outputs, is_finite = [answer], all(map(isfinite, answer if slot.classes else (answer,)))  # type: ignore[arg-type]
+    else:
+        answers = slot.runtime.score(typed.cells).array
+        outputs, is_finite = answers.tolist(), bool(np.isfinite(answers).all())
+    if not is_finite:
+        raise RequestError.of(
+            500,
+            f"version {slot.version} of `{slot.name}` answered with a number that is not finite",
+            cure="Roll back with `tiltyard rollback`.",
+        )
+    return outputs

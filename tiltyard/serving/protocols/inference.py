@@ -25,7 +25,7 @@ import msgspec
 from tiltyard import __version__
 from tiltyard.bundle.reading import Typed
 from tiltyard.errors import DataError, TiltyardError
-from tiltyard.serving.answers import Answer, Headers, RequestError, json_answer, shorten
+from tiltyard.serving.answers import JSON, Answer, Headers, RequestError, json_answer, shorten, to_json
 from tiltyard.serving.protocols.signature import PREDICTION, PROBABILITIES
 from tiltyard.serving.protocols.tensors import InputTensor, OutputTensor, Parameters, encode, split_binary
 from tiltyard.serving.requests import Request, require
@@ -152,7 +152,7 @@ def infer(served: Served, request: Request, name: str, version: int | None) -> A
 
     scored = score(served, request, name, read, version)
     tensors = scored.slot.signature.write(scored.answers, scored.outputs, wanted)
-    return scored.answer(_write(scored, tensors, asked.id, as_bytes))
+    return scored.answer(*_write(scored, tensors, asked.id, as_bytes))
 
 
 def decode_request(content: bytes | memoryview) -> InferRequest:
@@ -233,8 +233,10 @@ def _flag(parameters: Parameters, name: str) -> bool:
     return value
 
 
-def _write(scored: Scored, tensors: list[OutputTensor], asked_as: str | None, as_bytes: frozenset[str]) -> Answer:
-    """Return the answer to an inference request, which the client calls `asked_as`."""
+def _write(
+    scored: Scored, tensors: list[OutputTensor], asked_as: str | None, as_bytes: frozenset[str]
+) -> tuple[bytes, Headers]:
+    """Return body and headers of the answer to an inference request, which the client calls `asked_as`."""
     outputs, binaries = [], []
     for tensor in tensors:
         told: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
@@ -249,11 +251,11 @@ def _write(scored: Scored, tensors: list[OutputTensor], asked_as: str | None, as
         content["id"] = asked_as
     content["parameters"] = {"prediction_id": scored.id, "notes": _notes(scored.typed)}
     content["outputs"] = outputs
-    written = json_answer(content)
+    body = to_json(content)
     if not binaries:
-        return written
-    headers = ((b"content-type", b"application/octet-stream"), (JSON_LENGTH, str(len(written.body)).encode()))
-    return Answer(200, b"".join((written.body, *binaries)), headers)
+        return body, JSON
+    headers = ((b"content-type", b"application/octet-stream"), (JSON_LENGTH, str(len(body)).encode()))
+    return b"".join((body, *binaries)), headers
 
 
 def _notes(typed: Typed) -> int:

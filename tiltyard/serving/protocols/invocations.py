@@ -20,7 +20,7 @@ from typing import Any
 
 from tiltyard.bundle.reading import Typed
 from tiltyard.errors import DataError, TiltyardError
-from tiltyard.serving.answers import Answer, Headers, RequestError, json_answer, shorten
+from tiltyard.serving.answers import JSON, Answer, Headers, RequestError, json_answer, shorten, to_json
 from tiltyard.serving.protocols.frames import Bounds, Frame, Sent, from_csv, from_json, from_parquet
 from tiltyard.serving.requests import Request, require
 from tiltyard.serving.scoring import Scored, score
@@ -35,7 +35,6 @@ _UNPACKED = 16
 """A Parquet table may be so many times as large as the longest body, once it is unpacked."""
 
 _PLAIN: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
-_JSON: Headers = ((b"content-type", b"application/json"),)
 _READERS: Mapping[str, Callable[[bytes, Bounds], Sent]] = {
     "application/json": from_json,
     "text/csv": from_csv,
@@ -61,10 +60,10 @@ def answer(served: Served, request: Request) -> Answer:
     path = request.path
     if path in _PROBES:
         require(request, "GET")
-        return Answer(200 if _is_ready(served) else 404, b"\n", _JSON)
+        return Answer(200 if _is_ready(served) else 404, b"\n", JSON)
     if path == "/version":
         require(request, "GET")
-        return Answer(200, MLFLOW_VERSION.encode(), _JSON)
+        return Answer(200, MLFLOW_VERSION.encode(), JSON)
     name = _name(served, path)
     require(request, "POST")
     return invoke(served, request, name)
@@ -95,7 +94,7 @@ def invoke(served: Served, request: Request, name: str) -> Answer:
     """
     table = _Table(request, served.limits, served.sticky(name))
     scored = score(served, request, name, table.read)
-    return scored.answer(json_answer({"predictions": _predictions(scored, with_probabilities=table.probabilities)}))
+    return scored.answer(to_json({"predictions": _predictions(scored, with_probabilities=table.probabilities)}))
 
 
 class _Table:

@@ -31,7 +31,7 @@ from tiltyard.bundle.reading import Typed
 from tiltyard.data.contract import Column, Level
 from tiltyard.data.protection import raw_column
 from tiltyard.errors import TiltyardError, did_you_mean
-from tiltyard.serving.answers import Answer, Headers, RequestError, error_answer, json_answer, shorten
+from tiltyard.serving.answers import Answer, Headers, RequestError, error_answer, json_answer, shorten, to_json
 from tiltyard.serving.decoding import decode_rows
 from tiltyard.serving.protocols.feedback import accept
 from tiltyard.serving.requests import Request, require
@@ -136,7 +136,7 @@ def written(scored: Scored) -> Answer:
     """Return answered rows as this protocol writes them."""
     slot = scored.slot
     content = Prediction(slot.name, slot.version, scored.id, _entries(scored), _notes(slot, scored.typed))
-    return scored.answer(json_answer(content))
+    return scored.answer(to_json(content))
 
 
 def _read(body: bytes, slot: Slot, *, most: int) -> Typed:
