@@ -39,7 +39,8 @@ class Child:
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.role = role
-        self._command = [sys.executable, "-P", "-m", f"tiltyard.serving.{role}", settings.model_dump_json()]
+        launch = [sys.executable, "-P", "-m", "tiltyard.serving.launch"]
+        self._command = [*launch, f"tiltyard.serving.{role}", settings.model_dump_json()]
         self._environment = dict(environment)
         self._inherited = tuple(inherited)
         self._wanted = wanted

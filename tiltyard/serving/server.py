@@ -261,10 +261,14 @@ async def _ended(keeping: Mapping[Child, asyncio.Task[None]]) -> None:
 
 
 def _base_environment() -> dict[str, str]:
-    """Return this process's environment, with the same code on the children's path."""
+    """Return this process's environment, with the same code on the children's path.
+
+    Plugins of pydantic, which nothing here has a use for, would be looked for among all that is installed.
+    """
     code = str(Path(tiltyard.__file__).parents[1])
     paths = [code, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    path = os.pathsep.join(path for path in paths if path)
+    return {"PYDANTIC_DISABLE_PLUGINS": "__all__", **os.environ, "PYTHONPATH": path}
 
 
 def _worker_environment() -> dict[str, str]:

@@ -4,7 +4,7 @@ It follows the prediction log of this machine, which is written whether it is th
 fail an answer: nothing waits for it, it shares no lock and no memory with a worker, and it is the last to be given a
 processor. While a rollout is under way it gives each logged row to the other of the two versions. When it is killed
 the supervisor starts another, which goes on with the same sums; when it falls behind it skips, and says how much.
-Started by `tiltyard.serving.server` as `python -m tiltyard.serving.shadow SETTINGS`.
+Started by `tiltyard.serving.server` through `tiltyard.serving.launch`.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 Whatever fails here, registry, store, disk or a bundle, changes nothing for the workers: the versions in the plan go on
 answering. A version that fails its verification is not planned; the reason goes on the version's tag, into the ledger
-and into the log. Started by `tiltyard.serving.server` as `python -m tiltyard.serving.sidecar SETTINGS`.
+and into the log. Started by `tiltyard.serving.server` through `tiltyard.serving.launch`.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """A worker: one process that answers requests, on a socket it inherits, with the versions the plan names.
 
 It imports none of MLflow, Prefect, scikit-learn and pandas, and asks no registry and no network: all it needs is the
-plan file and the bundles in the local cache. Started by `tiltyard.serving.server` as
-`python -m tiltyard.serving.worker SETTINGS`.
+plan file and the bundles in the local cache. Started by `tiltyard.serving.server` through `tiltyard.serving.launch`.
 """
 
 import asyncio
