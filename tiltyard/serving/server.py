@@ -49,9 +49,8 @@ KEPT = LogSettings()
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """The next look is the better retry."""
 
-_FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
-_FRUGAL |= {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Gives memory back after a segment has become Parquet (glibc's mallopt(3)): 58 MB of it after a million requests."""
+_FRUGAL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""One heap for what becomes Parquet, so that what is freed of it can be given back (see `tiltyard.serving.shipping`)."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _log = logging.getLogger(__name__)

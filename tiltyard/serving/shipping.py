@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
 from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog, log_folder
 from tiltyard.predictions.recovery import recover
@@ -114,6 +116,8 @@ class Shipper:
             self._shipped += shipment
             if shipment.damaged:
                 _log.error("%d damaged lines were put aside in %s", shipment.damaged, self._folder)
+        if self._shipped.segments:
+            pa.default_memory_pool().release_unused()
 
     def _look_at_backlog(self) -> None:
         """Complain about a backlog that fills the disk."""
