@@ -50,7 +50,7 @@ _IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETR
 """The next look is the better retry."""
 
 _FRUGAL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""One heap for what becomes Parquet, so that what is freed of it can be given back (see `tiltyard.serving.shipping`)."""
+"""One heap for what becomes Parquet, so that what is freed of it can be given back (`tiltyard.serving.shipping`)."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _log = logging.getLogger(__name__)
