@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from tiltyard.evaluation.evidence import LATENCY_BOUNDS
@@ -53,7 +54,7 @@ def test_prometheus_reads_what_was_counted(tmp_path: Path, counted: Metrics) -> 
     counted.set_loaded([ARM])
     counted.count_answer(CHURN, "tiltyard", 200, 0.0002)
     counted.count_answer(DEMAND, "mlflow", 200, 99.0)
-    counted.count_answer(CHURN._replace(rows=1, answers=[1], unknown={"plan": [0]}, unexpected=2), "v2", 200, 0.003)
+    counted.count_answer(replace(CHURN, rows=1, answers=[1], unknown={"plan": [0]}, unexpected=2), "v2", 200, 0.003)
     counted.count(Arm("churn"), "tiltyard", 422, 0.001)
     found = samples(tmp_path)
     assert only(found, "tiltyard_requests_total", model="churn", protocol="tiltyard", code="200", version="3") == 1
@@ -135,9 +136,9 @@ def test_a_run_of_errors_ends_with_a_success(tmp_path: Path, counted: Metrics) -
 
 
 def test_a_candidate_whose_place_the_champion_took_has_failed(tmp_path: Path, counted: Metrics) -> None:
-    counted.count_answer(CHURN._replace(failed=4), "tiltyard", 200, 0.0002)
-    counted.count_answer(CHURN._replace(version=4, slot="candidate"), "tiltyard", 200, 0.0002)
-    counted.count_answer(CHURN._replace(failed=4), "tiltyard", 200, 0.0002)
+    counted.count_answer(replace(CHURN, failed=4), "tiltyard", 200, 0.0002)
+    counted.count_answer(replace(CHURN, version=4, slot="candidate"), "tiltyard", 200, 0.0002)
+    counted.count_answer(replace(CHURN, failed=4), "tiltyard", 200, 0.0002)
     found = arm_counts(tmp_path)
     candidate = found[Arm("churn", 4, "candidate")]
     assert (found[ARM].requests, found[ARM].errors) == (2, 0)
@@ -148,7 +149,7 @@ def test_a_candidate_whose_place_the_champion_took_has_failed(tmp_path: Path, co
 def test_many_versions_take_no_more_room(tmp_path: Path, counted: Metrics) -> None:
     counted.set_log(Counts(written=5, bytes=500, unlogged=1, refused=0))
     for version in range(1, 4 * MOST_ARMS):
-        counted.count_answer(CHURN._replace(version=version), "tiltyard", 200, 0.0002)
+        counted.count_answer(replace(CHURN, version=version), "tiltyard", 200, 0.0002)
     counted.set_log(Counts(written=6, bytes=600, unlogged=1, refused=2))
     found = samples(tmp_path)
     total = [value for (name, _), value in found.items() if name == "tiltyard_requests_total"]
@@ -165,7 +166,7 @@ def test_names_of_columns_and_classes_are_bounded(tmp_path: Path, counted: Metri
     names = tuple(str(number) for number in range(2 * MOST_VALUES))
     counted.count_answer(About("many", 1, "champion", 200, list(range(200)), names), "tiltyard", 200, 0.0)
     for name in names:
-        counted.count_answer(CHURN._replace(unknown={name: [0]}), "tiltyard", 200, 0.0)
+        counted.count_answer(replace(CHURN, unknown={name: [0]}), "tiltyard", 200, 0.0)
     found = samples(tmp_path)
     assert only(found, "tiltyard_unknown_categories_total", column=metrics.OTHER) == MOST_VALUES
     assert only(found, "tiltyard_predictions_total", model="many", **{"class": metrics.OTHER}) == MOST_VALUES
@@ -207,7 +208,7 @@ def test_the_sidecar_says_when_it_last_looked(tmp_path: Path) -> None:
 
 
 def test_labels_are_escaped_and_an_absent_folder_is_empty(tmp_path: Path, counted: Metrics) -> None:
-    counted.count_answer(CHURN._replace(classes=('a "b"\\\n', "é")), "tiltyard", 200, 0.0)
+    counted.count_answer(replace(CHURN, classes=('a "b"\\\n', "é")), "tiltyard", 200, 0.0)
     assert only(samples(tmp_path), "tiltyard_predictions_total", **{"class": 'a "b"\\\n'}) == 1
     assert read_pages(tmp_path / "nowhere") == []
     clear(tmp_path / "nowhere")

@@ -7,11 +7,11 @@ it shares to the last bit and whose sentences explain what is wrong.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 from numpy.typing import NDArray
 
 from tiltyard.bundle.cells import Notes, Raw, Values, cell_of, listed
@@ -37,7 +37,7 @@ MOST_COLUMNS = 300
 a wide row in another order than the contract's would take long."""
 
 
-class Typed(NamedTuple):
+class Typed(msgspec.Struct, frozen=True, gc=False):
     """The rows of a request, typed and protected.
 
     Attributes:
@@ -135,7 +135,7 @@ class Reader:
             return None
         if len(rows) == 1:
             first = astuple(rows[0])
-            typed = self._one(first)
+            typed = self._one_plain(first) or self._one(first)
         elif 0 < len(rows) <= most_rows:
             columns = list(zip(*map(astuple, rows), strict=True))
             first = tuple(column[0] for column in columns) if self._others else ()
@@ -179,20 +179,23 @@ class Reader:
         typed = (
             self._one([column[0] for column in columns]) if rows == 1 else self._many(columns, rows, may_be_nan=True)
         )
-        return typed._replace(unexpected=unexpected) if typed and unexpected else typed
+        return replace(typed, unexpected=unexpected) if typed and unexpected else typed
 
     def _with_others(self, typed: Typed, raws: Sequence[object]) -> Typed:
         """Add what the first row holds in the columns that are not read."""
         others = {name: raw for name, raw in zip(self._others, raws, strict=False) if raw is not None}
-        return typed._replace(others=others) if others else typed
+        return replace(typed, others=others) if others else typed
+
+    def _one_plain(self, raws: Sequence[Any]) -> Typed | None:
+        """Read a single row of JSON values; None where one is not plain."""
+        cells = None if self._plain is None else self._plain.read(raws)
+        return None if cells is None else Typed(1, cells, (raws[: len(cells)],))
 
     def _one(self, raws: Sequence[object]) -> Typed | None:
         """Read a single row; what follows its features in `raws` is not looked at."""
         numbers: list[float] = []
         notes = Notes({}, {})
         try:
-            if self._plain is not None and (row := self._plain.read(raws)) is not None:
-                return Typed(1, row, (raws[: len(row)],))  # type: ignore[arg-type]  # what is plain is typed
             values = [cell.one(raw, numbers, notes) for cell, raw in zip(self._cells, raws, strict=False)]
         except (ValueError, TypeError, ArithmeticError):
             return None

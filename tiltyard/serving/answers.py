@@ -5,7 +5,6 @@ and what to do. It never carries the payload back nor a trace.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +18,7 @@ to_json = msgspec.json.Encoder().encode
 """Anything as JSON; non-finite numbers are never among it (see `tiltyard.serving.scoring`)."""
 
 
-class About(NamedTuple):
+class About(msgspec.Struct, frozen=True, gc=False):
     """Which version an answer came from, and what is counted of it.
 
     Attributes:
@@ -47,7 +46,7 @@ class About(NamedTuple):
     schema: bytes = b""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """An HTTP answer before any transport.
 
     Attributes:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tiltyard.errors import TiltyardError
 from tiltyard.predictions.files import backlog
 from tiltyard.predictions.log import Entry, PredictionLog, Ticket, UnloggedError
@@ -59,7 +61,7 @@ class Parts(NamedTuple):
     log_folder: Path = Path("log")
 
 
-class Prompt(NamedTuple):
+class Prompt(msgspec.Struct, frozen=True, gc=False):
     """A request that was answered at once, before its record is in the log.
 
     Attributes:
@@ -195,8 +197,8 @@ class App:
         answers = [prompt.answer if is_logged else self._committed(prompt) for prompt in prompts]
         if self.metrics is not None:
             now = time.perf_counter()
-            for (head, _, began), answer in zip(prompts, answers, strict=True):
-                self._count(self.metrics, head.path, answer, now - began)
+            for prompt, answer in zip(prompts, answers, strict=True):
+                self._count(self.metrics, prompt.head.path, answer, now - prompt.began)
         return answers
 
     def _append_all(self, prompts: Sequence[Prompt]) -> bool:
@@ -324,7 +326,9 @@ class App:
 def _entry_of(answer: Answer) -> Entry:
     """Return what an answer has for the log."""
     about = answer.about
-    return Entry(answer.record, None, b"") if about is None else Entry(answer.record, about[:2], about.schema)
+    if about is None:
+        return Entry(answer.record, None, b"")
+    return Entry(answer.record, (about.model, about.version), about.schema)
 
 
 def _retry_of(error: TiltyardError) -> Headers:

@@ -6,6 +6,8 @@ no more memory than the largest body that is allowed.
 
 import zlib
 
+from msgspec.structs import replace
+
 from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.requests import Request
 
@@ -29,11 +31,13 @@ def inflated(request: Request, most: int) -> Request:
         RequestError: 415 for another encoding than gzip and deflate, 413 for a body that grows beyond the limit,
             400 for one that is damaged.
     """
+    if b"content-encoding" not in request.headers:
+        return request
     encoding = request.encoding
     if encoding in _PLAIN:
         return request
     headers = {name: value for name, value in request.headers.items() if name != b"content-encoding"}
-    return request._replace(body=inflate(request.body, encoding, most), headers=headers)
+    return replace(request, body=inflate(request.body, encoding, most), headers=headers)
 
 
 def inflate(body: bytes, encoding: str, most: int) -> bytes:
@@ -81,7 +85,7 @@ def compressed(answer: Answer, request: Request) -> Answer:
     deflater = zlib.compressobj(_FAST, wbits=_ENCODINGS[encoding])
     body = deflater.compress(answer.body) + deflater.flush()
     headers = (*answer.headers, (b"content-encoding", encoding), (b"vary", b"accept-encoding"))
-    return answer._replace(body=body, headers=headers)
+    return replace(answer, body=body, headers=headers)
 
 
 def _window(body: bytes, encoding: str) -> int:

@@ -25,7 +25,7 @@ def headers_of(answer: Answer, method: str, *, closing: bool) -> list[tuple[byte
     """
     told = [] if not answer.id else [(PREDICTION_ID, answer.id.encode())]
     length = b"content-length", b"%d" % len(answer.body)
-    return [*_usual(answer.headers, is_prediction=method == "POST", closing=closing), *told, length]
+    return [*_usual(answer.headers, method == "POST", closing), *told, length]
 
 
 def lines_of(answer: Answer, method: str, *, closing: bool) -> bytes:
@@ -36,14 +36,14 @@ def lines_of(answer: Answer, method: str, *, closing: bool) -> bytes:
         method: Of the request.
         closing: Whether the connection ends with it.
     """
-    usual = _lines(_usual(answer.headers, is_prediction=method == "POST", closing=closing))
+    usual = _lines(_usual(answer.headers, method == "POST", closing))
     if not answer.id:
         return b"%bcontent-length: %d\r\n\r\n" % (usual, len(answer.body))
     return b"%b%b: %b\r\ncontent-length: %d\r\n\r\n" % (usual, PREDICTION_ID, answer.id.encode(), len(answer.body))
 
 
 @lru_cache(maxsize=256)
-def _usual(own: Headers, *, is_prediction: bool, closing: bool) -> Headers:
+def _usual(own: Headers, is_prediction: bool, closing: bool) -> Headers:  # keywords would cost as much as the call
     """Return what an answer says beside what is its alone; its own headers come before those of every answer."""
     names = {name for name, _ in own}
     safe = _SAFE if is_prediction else [pair for pair in _SAFE_PAGE if pair[0] not in names]

@@ -195,7 +195,8 @@ class Metrics:
             status: HTTP status.
             seconds: From the request's last byte to the answer.
         """
-        counted = self._arms.get(about[:3]) or self._of(Arm(*about[:3]))
+        arm = about.model, about.version, about.slot
+        counted = self._arms.get(arm) or self._of(Arm(*arm))
         counted.count(protocol, status, seconds)
         if about.rows:
             counted.answered(about)

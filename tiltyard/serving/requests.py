@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from tiltyard.serving.answers import RequestError, shorten
 
 
@@ -22,7 +24,7 @@ class Head(NamedTuple):
     headers: Mapping[bytes, bytes]
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """An HTTP request after any transport.
 
     Attributes:

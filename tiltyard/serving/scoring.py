@@ -5,8 +5,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from tiltyard.bundle.reading import Typed
@@ -20,7 +21,7 @@ from tiltyard.serving.slots import Served, Slot
 _log = logging.getLogger(__name__)
 
 
-class Scored(NamedTuple):
+class Scored(msgspec.Struct, frozen=True, gc=False):
     """Answered rows, before any protocol.
 
     Attributes:
@@ -84,13 +85,12 @@ def score(
     began = perf_counter()
     slot = served.find(name, version)
     typed = read(slot)
-    chosen = slot if version is not None else served.route(name, _key(served, slot, typed, request.id))
-    if chosen is not slot:
-        scored = _by_candidate(chosen, read, request, began)
-        if scored is not None:
-            return scored
-    failed = None if chosen is slot else chosen.version
-    return _run(slot, typed, request, began, failed)
+    if version is not None or name not in served.candidates:
+        return _run(slot, typed, request, began)
+    chosen = served.route(name, _key(served, slot, typed, request.id))
+    if chosen is slot:
+        return _run(slot, typed, request, began)
+    return _by_candidate(chosen, read, request, began) or _run(slot, typed, request, began, failed=chosen.version)
 
 
 def _key(served: Served, slot: Slot, typed: Typed, request_id: str) -> str:

@@ -10,7 +10,7 @@ sent again, in any order, in any parts: for each prediction the one with the lat
 
 from tiltyard.predictions.feedback import read_feedback
 from tiltyard.predictions.record import feedback_line
-from tiltyard.serving.answers import Answer, json_answer
+from tiltyard.serving.answers import Answer, to_json
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served
 
@@ -33,4 +33,4 @@ def accept(served: Served, request: Request, name: str) -> Answer:
     contract = served.find(name).runtime.contract
     entries = read_feedback(request.body, contract, request.time, most=served.limits.rows)
     line = feedback_line(name, entries, contract, request.time)
-    return json_answer({"model": name, "accepted": len(entries)}, status=_ACCEPTED)._replace(record=line)
+    return Answer(_ACCEPTED, to_json({"model": name, "accepted": len(entries)}), record=line)

@@ -95,21 +95,29 @@ def answer(served: Served, request: Request) -> Answer:
         DataError: A value breaks the contract; names row and column.
     """
     path = request.path
-    if path.startswith("/v1/models/"):
-        name, slash, action = path[len("/v1/models/") :].partition("/")
-        if action == "predict":
-            require(request, "POST")
-            return predict(served, request, name)
-        if action == "feedback":
-            require(request, "POST")
-            return accept(served, request, name)
-        if name and not slash:
-            require(request, "GET")
-            return json_answer(_detail(served, name))
-    elif path in _FIXED:
+    name, action = _model_and_action(path)
+    if action == "predict":
+        require(request, "POST")
+        return predict(served, request, name)
+    if action == "feedback":
+        require(request, "POST")
+        return accept(served, request, name)
+    if name and action is None:
+        require(request, "GET")
+        return json_answer(_detail(served, name))
+    if path in _FIXED:
         require(request, "GET")
         return _FIXED[path](served)
     raise RequestError.of(404, f"there is nothing at `{shorten(path, 80)}`", cure=f"There is: {_ROUTES}.")
+
+
+@lru_cache(maxsize=1024)
+def _model_and_action(path: str) -> tuple[str, str | None]:
+    """Return the model that a path names, empty for none, and what is asked of it, None for the model itself."""
+    if not path.startswith(f"{_MODELS}/"):
+        return "", ""
+    name, slash, action = path[len(_MODELS) + 1 :].partition("/")
+    return name, action if slash else None
 
 
 def refusal(error: TiltyardError, headers: Headers = ()) -> Answer:
