@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from asyncio import Runner
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import psutil
 import uvloop
 
 from benchmarks.serving.contenders import Contender
-from benchmarks.serving.environments import AbsentPeerError
+from benchmarks.serving.environments import AbsentPeerError, cache
 from benchmarks.serving.load import Tally, ask
 from benchmarks.serving.payloads import BATCHES, REQUESTS, make_rows, request
 
@@ -119,6 +119,8 @@ class Tree:
 def measure(contender: Contender, *, seconds: float, rounds: int) -> Measured:
     """Start a server, ask it in every setting, stop it.
 
+    It is started once before that: what Python compiles at the first start after an installation is there from then on.
+
     Args:
         contender: The server.
         seconds: Length of a round.
@@ -130,7 +132,9 @@ def measure(contender: Contender, *, seconds: float, rounds: int) -> Measured:
         Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         try:
-            with _running(contender, Path(name), runner, found) as (tree, port):
+            with _running(contender, Path(name, "before"), runner, found):
+                pass
+            with _running(contender, Path(name, "measured"), runner, found) as (tree, port):
                 _calm(tree)
                 for connections, rows in SETTINGS:
                     requests = make_requests(contender, rows)
@@ -196,6 +200,7 @@ def _check(contender: Contender, tally: Tally, rows: int) -> None:
 @contextlib.contextmanager
 def _running(contender: Contender, folder: Path, runner: Runner, found: Measured) -> Iterator[tuple[Tree, int]]:
     """Run a server until the end of the block; this process gives its CPU away."""
+    folder.mkdir()
     port = _free_port()
     command, added = contender.start(folder, port)
     server, client = _cpus()
@@ -204,7 +209,7 @@ def _running(contender: Contender, folder: Path, runner: Runner, found: Measured
         began = time.perf_counter()
         psutil.Process().cpu_affinity([server])
         process = subprocess.Popen(
-            command, env={**os.environ, **THREADS, **added}, stdout=log, stderr=log, start_new_session=True, cwd=folder
+            command, env=_environment(added), stdout=log, stderr=log, start_new_session=True, cwd=folder
         )
         psutil.Process().cpu_affinity([client])
         try:
@@ -216,6 +221,12 @@ def _running(contender: Contender, folder: Path, runner: Runner, found: Measured
 
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _environment(added: Mapping[str, str]) -> dict[str, str]:
+    """Return a server's environment: one thread, and bytecode that is kept, whatever this shell says of it."""
+    told = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**told, **THREADS, "PYTHONPYCACHEPREFIX": str(cache() / "bytecode"), **added}
 
 
 def _cpus() -> tuple[int, int]:
