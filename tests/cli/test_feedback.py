@@ -18,6 +18,7 @@ columns:
 - {name: churned, kind: boolean, role: target}
 classes: [false, true]
 """
+NINE_F, NINE_E, NINE_D = ("9f" * 12, "9e" * 12, "9d" * 12)
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -32,11 +33,13 @@ def known(project: Path) -> dict[str, object]:
 
 
 def test_a_table_of_labels_is_stored_once(tiltyard: Tiltyard, project: Path) -> None:
-    (project / "labels.csv").write_text("id,label\n9f-0,yes\n9f-1,no\n9e,\n9d,true\n", encoding="utf-8")
+    (project / "labels.csv").write_text(
+        f"id,label\n{NINE_F}-0,yes\n{NINE_F}-1,no\n{NINE_E},\n{NINE_D},true\n", encoding="utf-8"
+    )
     said = tiltyard("feedback", "labels.csv")
     assert (said.code, said.err) == (0, "")
     assert "3 labels are in the store; 1 of 4 rows had none yet." in said.out
-    assert known(project) == {"9d-0": True, "9f-0": True, "9f-1": False}
+    assert known(project) == {f"{NINE_D}-0": True, f"{NINE_F}-0": True, f"{NINE_F}-1": False}
     again = tiltyard("feedback", "labels.csv")
     assert "nothing was written" in again.out
     assert json.loads(tiltyard("feedback", "labels.csv", "--json").out) == {
@@ -50,22 +53,29 @@ def test_a_table_of_labels_is_stored_once(tiltyard: Tiltyard, project: Path) -> 
 
 def test_columns_and_times_are_chosen_and_the_latest_counts(tiltyard: Tiltyard, project: Path) -> None:
     moments = pd.to_datetime(["2026-01-03", "2026-01-02"])
-    frame = pd.DataFrame({"request": ["9f-0", "9f-0"], "churned": [True, False], "seen": moments})
+    frame = pd.DataFrame({"request": [f"{NINE_F}-0", f"{NINE_F}-0"], "churned": [True, False], "seen": moments})
     frame.to_parquet(project / "labels.parquet")
     words = ("--id-column", "request", "--label-column", "churned", "--time-column", "seen")
     assert tiltyard("feedback", "labels.parquet", *words, "--chunk-rows", "1").code == 0
-    assert known(project) == {"9f-0": True}
-    (project / "later.csv").write_text("request,churned,seen\n9f-0,no,2026-01-04T10:00:00+02:00\n", encoding="utf-8")
+    assert known(project) == {f"{NINE_F}-0": True}
+    (project / "later.csv").write_text(
+        f"request,churned,seen\n{NINE_F}-0,no,2026-01-04T10:00:00+02:00\n", encoding="utf-8"
+    )
     assert tiltyard("feedback", "later.csv", *words).code == 0
-    assert known(project) == {"9f-0": False}
+    assert known(project) == {f"{NINE_F}-0": False}
 
 
 @pytest.mark.parametrize(
     ("table", "code", "words"),
     [
-        ("id,label\n9f,yes\n9e,s3cret\n", 3, "labels.csv, row 2: the label is not true or false"),
-        ("id,lable\n9f,yes\n", 3, "there is no column `label`. Did you mean `lable`?"),
+        (f"id,label\n{NINE_F},yes\n{NINE_E},s3cret\n", 3, "labels.csv, row 2: the label is not true or false"),
+        (f"id,lable\n{NINE_F},yes\n", 3, "there is no column `label`. Did you mean `lable`?"),
         ("id,label\n,yes\n", 3, "labels.csv, row 1: the id is none of a prediction"),
+        (
+            f"id,label\n{NINE_F},yes\n4711,yes\n",
+            3,
+            "labels.csv, row 2: the id is none of a prediction. Send the one that",
+        ),
         ("id,label\n", 3, "no rows"),
     ],
 )
@@ -80,9 +90,9 @@ def test_what_is_wrong_is_named_by_its_row(
 
 
 def test_a_time_that_is_none_is_named(tiltyard: Tiltyard, project: Path) -> None:
-    (project / "labels.csv").write_text("id,label,seen\n9f,yes,\n", encoding="utf-8")
+    (project / "labels.csv").write_text(f"id,label,seen\n{NINE_F},yes,\n", encoding="utf-8")
     assert tiltyard("feedback", "labels.csv", "--time-column", "seen").code == 0
-    (project / "labels.csv").write_text("id,label,seen\n9f,yes,soon\n", encoding="utf-8")
+    (project / "labels.csv").write_text(f"id,label,seen\n{NINE_F},yes,soon\n", encoding="utf-8")
     said = tiltyard("feedback", "labels.csv", "--time-column", "seen")
     assert said.code == 3
     assert "labels.csv, row 1: the time is none" in said.err

@@ -93,6 +93,26 @@ def test_new_levels_can_be_refused() -> None:
         rows_to_columns([{"age": 1, "plan": "gold"}, {"age": 1, "plan": "new"}], contract)
 
 
+def test_cures_are_for_whoever_asks_and_cannot_change_the_contract() -> None:
+    strict = CONTRACT.columns[1].model_copy(update={"new_levels": "refuse"})
+    contract = CONTRACT.model_copy(update={"columns": (CONTRACT.columns[0], strict, CONTRACT.columns[3])})
+    rows: dict[str, dict[str, object]] = {
+        "wrong": {"age": "x"},
+        "missing": {"age": None},
+        "new": {"age": 1, "plan": "new"},
+    }
+    cures = {}
+    for name, row in rows.items():
+        with pytest.raises(DataError) as caught:
+            rows_to_columns([row], contract)
+        cures[name] = caught.value.cure
+    assert cures == {
+        "wrong": "Numbers are written like 1234.5. Correct it.",
+        "missing": "Send its value: no row was without it in training.",
+        "new": "Send one that it knows: `GET /v1/models/NAME` has them.",
+    }
+
+
 def test_positional_values_get_their_names() -> None:
     assert array_to_rows([1, "gold", None], CONTRACT) == [{"age": 1, "plan": "gold", "since": None}]
     assert len(array_to_rows([[1, "gold", None], [2, None, None]], CONTRACT)) == 2

@@ -18,6 +18,23 @@ from tiltyard.project.metrics import Task
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC).timestamp()
 SECRET = "s3cret-value"
+ID = "3f09c1d2a4b5e6f700000012"
+
+
+WRONG_IDS = (
+    "ü",
+    "x" * 24,
+    "a-0",
+    ID[1:],
+    ID * 2,
+    ID.upper(),
+    f"{ID}-",
+    f"{ID}-01",
+    f"{ID}--1",
+    f"{ID}-0-0",
+    f"{ID}\n",
+    "4711",
+)
 
 
 def of(kind: Kind, classes: tuple[Any, ...]) -> Contract:
@@ -31,7 +48,7 @@ def read(content: Any, contract: Contract = CONTRACT) -> tuple[Entry, ...]:
 
 @pytest.mark.parametrize("form", [lambda one: one, lambda one: [one], lambda one: {"feedback": [one]}])
 def test_the_three_forms_say_the_same(form: Any) -> None:
-    assert read(form({"id": "a-0", "label": "yes", "time": 5.0})) == (Entry("a-0", "yes", 5.0),)
+    assert read(form({"id": f"{ID}-0", "label": "yes", "time": 5.0})) == (Entry(f"{ID}-0", "yes", 5.0),)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +66,7 @@ def test_the_three_forms_say_the_same(form: Any) -> None:
     ],
 )
 def test_a_label_is_typed_as_in_training(contract: Contract, sent: object, label: object) -> None:
-    (entry,) = read({"id": "a", "label": sent}, contract)
+    (entry,) = read({"id": ID, "label": sent}, contract)
     assert (entry.label, type(entry.label)) == (label, type(label))
 
 
@@ -64,7 +81,7 @@ def test_a_label_is_typed_as_in_training(contract: Contract, sent: object, label
     ],
 )
 def test_times_are_read(time: object, seconds: float) -> None:
-    assert read({"id": "a", "label": "no", "time": time})[0].time == seconds
+    assert read({"id": ID, "label": "no", "time": time})[0].time == seconds
 
 
 @pytest.mark.parametrize(
@@ -75,9 +92,8 @@ def test_times_are_read(time: object, seconds: float) -> None:
         ({"label": ""}, r"feedback\[1\]: the label is missing"),
         ({"label": [SECRET]}, r"feedback\[1\]: the label is not a category"),
         ({"label": {"x": SECRET}}, r"feedback\[1\]: the label is not a category"),
-        ({"id": ""}, r"feedback\[1\]: the id is none of a prediction"),
-        ({"id": "ü"}, r"feedback\[1\]: the id is none"),
-        ({"id": "x" * 201}, r"feedback\[1\]: the id is none"),
+        ({"id": ""}, r"feedback\[1\]: the id is none of a prediction\. Send the one that the answer named, as in 3f09"),
+        *(({"id": wrong}, r"feedback\[1\]: the id is none") for wrong in WRONG_IDS),
         ({"time": SECRET}, r"feedback\[1\]: the time is none\. Write it as"),
         ({"time": "2200-01-01"}, r"feedback\[1\]: the time lies before 1970 or in the future"),
         ({"time": -1}, r"feedback\[1\]: the time lies"),
@@ -86,7 +102,7 @@ def test_times_are_read(time: object, seconds: float) -> None:
     ],
 )
 def test_errors_name_the_entry_and_no_value(changed: dict[str, object], words: str) -> None:
-    good = {"id": "a", "label": "yes"}
+    good = {"id": ID, "label": "yes"}
     with pytest.raises(TiltyardError, match=words) as caught:
         read([good, good | changed])
     assert SECRET not in str(caught.value)
@@ -95,9 +111,9 @@ def test_errors_name_the_entry_and_no_value(changed: dict[str, object], words: s
 
 def test_a_regression_wants_numbers() -> None:
     with pytest.raises(DataError, match=r"feedback\[0\]: the label is not a number"):
-        read({"id": "a", "label": "many"}, DEMAND)
+        read({"id": ID, "label": "many"}, DEMAND)
     with pytest.raises(DataError, match="the label is not a number"):
-        read({"id": "a", "label": True}, DEMAND)
+        read({"id": ID, "label": True}, DEMAND)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +131,7 @@ def test_another_form_is_refused(body: bytes) -> None:
 
 
 def test_too_many_labels_are_refused() -> None:
-    body = json.dumps([{"id": "a", "label": "yes"}] * 11).encode()
+    body = json.dumps([{"id": ID, "label": "yes"}] * 11).encode()
     assert len(read_feedback(body, CONTRACT, NOW, most=11)) == 11
     with pytest.raises(UsageError, match="11 labels are too many"):
         read_feedback(body, CONTRACT, NOW, most=10)

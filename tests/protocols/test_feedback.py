@@ -8,10 +8,12 @@ import pytest
 from tiltyard.predictions.record import Feedback, read_line
 from tiltyard.serving.answers import Answer
 from tiltyard.serving.handler import handle
+from tiltyard.serving.ids import Ids
 from tiltyard.serving.requests import Request
 from tiltyard.serving.slots import Served
 
 NOON = 1_795_176_000.0
+ID = "9f" * 12
 
 
 def sent(served: Served, content: Any, *, name: str = "churn", method: str = "POST") -> Answer:
@@ -20,20 +22,26 @@ def sent(served: Served, content: Any, *, name: str = "churn", method: str = "PO
 
 
 def test_labels_are_taken_with_a_line_for_the_log(served: Served) -> None:
-    answer = sent(served, [{"id": "9f-0", "label": True}, {"id": "9f-1", "label": "no", "time": 5}])
+    answer = sent(served, [{"id": f"{ID}-0", "label": True}, {"id": f"{ID}-1", "label": "no", "time": 5}])
     assert (answer.status, json.loads(answer.body)) == (202, {"model": "churn", "accepted": 2})
     assert answer.about is None
     line = read_line(answer.record)
     assert isinstance(line, Feedback)
     assert (line.model, line.kind, line.received) == ("churn", "boolean", NOON)
     assert [(entry.id, entry.label, entry.time) for entry in line.feedback] == [
-        ("9f-0", True, NOON),
-        ("9f-1", False, 5),
+        (f"{ID}-0", True, NOON),
+        (f"{ID}-1", False, 5),
     ]
 
 
+def test_an_id_that_an_answer_named_is_one_of_a_prediction(served: Served) -> None:
+    asked = Ids().next()
+    labels = [{"id": name, "label": True} for name in (asked, f"{asked}-0", f"{asked}-9999")]
+    assert sent(served, labels).status == 202
+
+
 def test_a_regression_takes_numbers(served: Served) -> None:
-    line = read_line(sent(served, {"id": "9f", "label": 12}, name="demand").record)
+    line = read_line(sent(served, {"id": ID, "label": 12}, name="demand").record)
     assert isinstance(line, Feedback)
     assert (line.kind, line.feedback[0].label) == ("number", 12.0)
 
@@ -41,10 +49,11 @@ def test_a_regression_takes_numbers(served: Served) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        ({"id": "9f-0", "label": "s3cret"}, 422, "feedback[0]"),
-        ({"id": "9f-0"}, 400, "missing required field `label`"),
+        ({"id": f"{ID}-0", "label": "s3cret"}, 422, "feedback[0]"),
+        ([{"id": ID, "label": True}, {"id": "s3cret", "label": True}], 422, "feedback[1]"),
+        ({"id": f"{ID}-0"}, 400, "missing required field `label`"),
         ([], 400, "there are no labels"),
-        ([{"id": "9f-0", "label": True}] * 101, 413, "101 labels are too many"),
+        ([{"id": f"{ID}-0", "label": True}] * 101, 413, "101 labels are too many"),
     ],
 )
 def test_what_is_no_feedback_is_refused_without_a_line(served: Served, content: Any, status: int, words: str) -> None:
@@ -56,7 +65,7 @@ def test_what_is_no_feedback_is_refused_without_a_line(served: Served, content: 
 
 
 def test_only_models_of_this_server_take_labels_and_only_by_post(served: Served) -> None:
-    label = {"id": "9f-0", "label": True}
+    label = {"id": f"{ID}-0", "label": True}
     assert sent(served, label, name="nobody").status == 404
     assert sent(served, label, name="waiting").status == 503
     assert sent(served, label, method="GET").status == 405

@@ -86,7 +86,7 @@ def jsons(name: str) -> st.SearchStrategy[object]:
         names = list(TABLES[name][0])
         lists = [[row.get(column) for column in names] for row in rows]
         columns = {column: [row.get(column) for row in rows] for column in names}
-        labels = [{"id": f"a-{number}", "label": SECRET, "time": number} for number in range(len(rows))]
+        labels = [{"id": f"{'9f' * 12}-{number}", "label": SECRET, "time": number} for number in range(len(rows))]
         usual = (
             {"rows": rows},
             {"features": lists},

@@ -189,14 +189,14 @@ def test_only_the_sample_is_logged_and_labels_always(served: Served, tmp_path: P
     log = PredictionLog(tmp_path, LogSettings(sample=0.0))
     assert run(served, Transport(chunk(BODY)), parts=Parts(log=log)).answer[0] == 200
     assert log.counts.written == 0
-    label = chunk(json.dumps({"id": "a-0", "label": True}).encode())
+    label = chunk(json.dumps({"id": "9f" * 12, "label": True}).encode())
     assert run(served, Transport(label), parts=Parts(log=log), path=FEEDBACK).answer[0] == 202
     assert log.counts.written == 1
     log.close()
 
 
 def test_without_a_log_labels_are_refused(served: Served) -> None:
-    label = chunk(json.dumps({"id": "a-0", "label": True}).encode())
+    label = chunk(json.dumps({"id": "9f" * 12, "label": True}).encode())
     status, answer = run(served, Transport(label), path=FEEDBACK).answer
     assert (status, "no log" in answer["error"]["what"]) == (503, True)
 

@@ -110,7 +110,8 @@ def test_what_is_answered_and_what_was_true_is_in_the_store_when_the_server_has_
         eventually(server.ready)
         asked = server.client.post("/v1/models/demand/predict", content=BODY).json()
         told = server.client.post(
-            "/v1/models/demand/feedback", json=[{"id": f"{asked['id']}-1", "label": 12.5}, {"id": "9f-0", "label": 1}]
+            "/v1/models/demand/feedback",
+            json=[{"id": f"{asked['id']}-1", "label": 12.5}, {"id": f"{'9f' * 12}-0", "label": 1}],
         )
         assert (told.status_code, told.json()) == (202, {"model": "demand", "accepted": 2})
         assert server.stop() == 0

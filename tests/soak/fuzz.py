@@ -67,7 +67,7 @@ SEEDS: tuple[tuple[str, bytes, dict[bytes, bytes]], ...] = (
     ("/v1/models/churn/predict", json.dumps({"features": [list(ROW.values())]}).encode(), {}),
     ("/v1/models/demand/predict", b'{"features": [1e308]}', {}),
     ("/v1/models/demand/predict", b'{"rows": [{"price": -0.0}, {"price": null}]}', {}),
-    ("/v1/models/churn/feedback", b'{"feedback": [{"id": "a-0", "label": true}]}', {}),
+    ("/v1/models/churn/feedback", b'{"feedback": [{"id": "9f9f9f9f9f9f9f9f00000012-0", "label": true}]}', {}),
     ("/v2/models/churn/infer", json.dumps(TENSORS).encode(), {}),
     (
         "/v2/models/demand/infer",

@@ -1,7 +1,8 @@
 """From rows of a request to typed columns, by the contract; free of pandas, for the serving worker.
 
 This is the door of a request: protected columns are hashed or made coarser here, before anything else sees them.
-Messages name row and column and never hold a value: they go back over the network and into logs.
+Messages name row and column and never hold a value: they go back over the network and into logs. Their cures are for
+whoever asks, who cannot change the contract.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tiltyard.data.contract import Column, Contract, Kind
 from tiltyard.data.protection import Change, changes_of, raw_column
-from tiltyard.data.values import TextRules, Value, convert, cure_for, expected, rules_of
+from tiltyard.data.values import TextRules, Value, convert, expected, rules_of
 from tiltyard.errors import LOOK_ALIKE, DataError, look_alike, near_miss
 
 MOST_COMPARED = 1000
@@ -123,12 +124,18 @@ def _value(column: Column, row: Mapping[str, object], number: int, rules: TextRu
     except ValueError as error:
         read = raw_column(column)
         what = f"the value of `{column.name}` is not {expected(read)}"
-        raise DataError(what, where=f"row {number}", cure=cure_for(read, str(error))) from None
+        raise DataError(what, where=f"row {number}", cure=_cure_for(read, str(error))) from None
+
+
+def _cure_for(column: Column, hint: str) -> str:
+    """Say how to mend a value that could not be read."""
+    advice = "Correct it, or send null." if column.nullable else "Correct it."
+    return f"{hint[:1].upper()}{hint[1:]}. {advice}" if hint else advice
 
 
 def _missing(column: Column, rows: Sequence[Mapping[str, object]], number: int, unexpected: Sequence[str]) -> DataError:
     """Explain that a row lacks a value; names the key that was probably meant to be the column."""
-    cure = "Give its value, or make it `nullable` in the contract."
+    cure = "Send its value: no row was without it in training."
     if column.name in rows[number]:
         return DataError(f"`{column.name}` is missing, and may not be", where=f"row {number}", cure=cure)
     sent = (name for name in unexpected if len(name) <= LONGEST_COMPARED and name in rows[number])
@@ -147,7 +154,7 @@ def _new_levels(column: Column, values: Sequence[Value]) -> list[int]:
         raise DataError(
             f"`{column.name}` has a level that the contract does not know",
             where=f"row {new[0]}",
-            cure="Give a known level, or set `new_levels: other` in the contract.",
+            cure="Send one that it knows: `GET /v1/models/NAME` has them.",
         )
     return new
 

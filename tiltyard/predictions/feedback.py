@@ -8,6 +8,7 @@
 """
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,11 @@ from tiltyard.errors import DataError, UsageError
 from tiltyard.predictions.record import Entry, Label
 
 MOST_ENTRIES = 10_000
-LONGEST_ID = 200
+
+PREDICTION_ID = r"^[0-9a-f]{24,32}(-(0|[1-9][0-9]{0,8}))?$"
+"""Ids as answers name them (`tiltyard.serving.ids`): of a request, or of one of its rows."""
+
+_is_id = re.compile(PREDICTION_ID).fullmatch
 
 _DAY = 86_400.0
 _EXAMPLE = 'Send {"id": "…", "label": …}, a list of these, or {"feedback": [ … ]}.'
@@ -55,8 +60,9 @@ def read_feedback(body: bytes, contract: Contract, now: float, *, most: int = MO
         DataError: An entry's id, label or time is not what it must be; names the entry, from 0.
 
     Example:
-        >>> read_feedback(b'{"id": "9f-0", "label": "yes"}', contract, 5.0)    # doctest: +SKIP
-        (Entry(id='9f-0', label='yes', time=5.0),)
+        >>> body = b'{"id": "3f09c1d2a4b5e6f700000012-0", "label": "yes"}'
+        >>> read_feedback(body, contract, 5.0)    # doctest: +SKIP
+        (Entry(id='3f09c1d2a4b5e6f700000012-0', label='yes', time=5.0),)
     """
     sent = _entries(body)
     if not sent:
@@ -97,12 +103,14 @@ def typed_label(raw: object, contract: Contract, where: str) -> Label | None:
 def checked_id(text: object, where: str) -> str:
     """Return a prediction's id.
 
+    Whether there is such a prediction nobody asks: its label may arrive before it does.
+
     Raises:
         DataError: No prediction has such an id.
     """
-    if isinstance(text, str) and 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable():
+    if isinstance(text, str) and _is_id(text):
         return text
-    cure = f"Send the id that the answer named: 1 to {LONGEST_ID} letters and digits."
+    cure = "Send the one that the answer named, as in 3f09c1d2a4b5e6f700000012-0, where 0 is the row."
     raise DataError("the id is none of a prediction", where=where, cure=cure)
 
 

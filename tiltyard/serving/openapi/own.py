@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tiltyard.predictions.feedback import PREDICTION_ID
 from tiltyard.serving.openapi.operations import (
     HTML,
     JSON,
@@ -116,7 +117,7 @@ def _feedback(model: Described) -> dict[str, Any]:
     }
     entry = {
         "type": "object",
-        "properties": {"id": {"type": "string", "pattern": "^[ -~]{1,200}$"}, "label": label, "time": moment},
+        "properties": {"id": {"type": "string", "pattern": PREDICTION_ID}, "label": label, "time": moment},
         "required": ["id", "label"],
         "additionalProperties": False,
     }
