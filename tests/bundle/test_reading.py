@@ -18,6 +18,7 @@ from tiltyard.data.contract import Column, Contract, Guard, Kind, Role
 from tiltyard.data.protection import guard_of
 from tiltyard.data.rows import rows_to_columns
 from tiltyard.errors import DataError
+from tiltyard.predictions.record import listed
 from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.metrics import Task
 
@@ -61,6 +62,8 @@ def assert_same(found: Typed | str, wanted: Typed) -> None:
         for value, wanted_value in zip(row, wanted_row, strict=True):
             assert same(value, wanted_value)
             assert math.copysign(1.0, value) == math.copysign(1.0, wanted_value) if value == 0.0 else True  # type: ignore[arg-type]
+    by_column = zip(*map(listed, found.logged_columns()), strict=True)
+    assert list(map(repr, by_column)) == [repr(tuple(row)) for row in found.logged()]
 
 
 _HUGE = [1e308, -1e308, 1e30, -1e31, 2**53 + 1, -(2**63), 2**63 - 1, 2**63, 2**64, 10**40, 10**400]
