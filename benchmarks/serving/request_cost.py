@@ -40,7 +40,7 @@ from tiltyard.bundle.encoder import Encoder
 from tiltyard.bundle.model import Columns, FittedModel
 from tiltyard.bundle.transforms import DenseView
 from tiltyard.data.contract import Column, Contract, Kind, Role
-from tiltyard.predictions.record import Record, record_line
+from tiltyard.predictions.record import Record, batch_line, record_line
 from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.metrics import Task
 from tiltyard.serving.handler import handle
@@ -165,11 +165,12 @@ def stage_costs(slot: Slot, bodies: list[bytes]) -> dict[str, float]:
     probabilities = predictions.array.tolist()
     codes = slot.runtime.codes(probabilities)
     record = Record("id", 0.0, slot.name, slot.version, slot.arm, typed.logged(), codes, 0.0, None, probabilities)
+    line = partial(record_line, record) if typed.rows == 1 else lambda: batch_line(record, typed.logged_columns())
     scored = score(served, requests[0], slot.name, lambda _: typed)
     return {
         "read": cost_of(read),
         "run": cost_of(lambda: slot.runtime.score(typed.matrix)),
-        "record": cost_of(lambda: record_line(record)),
+        "record": cost_of(line),
         "answer": cost_of(lambda: written(scored)),
         "handler": cost_of(lambda: handle(served, next(turn))),
     }
