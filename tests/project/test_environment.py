@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tiltyard.errors import ProjectError
 from tiltyard.project.environment import Environment, Workplace
 
 
@@ -37,6 +38,22 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path, monkeypatch: pytest.M
     place = Workplace(tmp_path / "tiltyard.yaml")
     assert place.home == tmp_path / ".tiltyard"
     assert place.tracking_uri.startswith("sqlite:///")
+
+
+def test_what_is_given_wins_and_case_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILTYARD_ACTOR", "somebody")
+    monkeypatch.setenv("tiltyard_store", "/store")
+    assert Environment().actor == "somebody"
+    assert (Environment(actor="me").actor, Environment().store) == ("me", "/store")
+
+
+def test_a_variable_that_cannot_be_read_is_named_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILTYARD_NOTIFY_COOLDOWN", "soon")
+    with pytest.raises(ProjectError, match="TILTYARD_NOTIFY_COOLDOWN") as caught:
+        Workplace(tmp_path / "tiltyard.yaml")
+    assert "soon" not in str(caught.value)
 
 
 def test_the_protect_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
