@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -34,17 +35,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 @dataclass
 class Block:
-    """Contents of one kind that become a table together, and the lines they were read from."""
+    """Contents of one kind that become a table together, and the lines they were read from, one a content."""
 
     contents: list[Any] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
     size: int = 0
 
-    def add(self, contents: Sequence[Any], lines: Sequence[bytes]) -> None:
+    def add(self, contents: Sequence[Any], text: bytes) -> None:
         """Add what some lines hold."""
         self.contents += contents
-        self.lines += lines
-        self.size += sum(map(len, lines))
+        self.texts.append(text)
+        self.size += len(text)
 
     def table(self, build: Build) -> tuple[pa.Table | None, list[bytes]]:
         """Return the rows as a table, None when there are none, and the lines whose values are not what they should be.
@@ -56,7 +57,8 @@ class Block:
         except _WRONG:
             good, bad = _sorted_out(build, range(len(self.contents)), self.contents)
             table = build([self.contents[number] for number in good]) if good else None
-            return table, [self.lines[number] for number in bad]
+            lines = _lines(b"".join(self.texts))
+            return table, [lines[number] for number in bad]
 
 
 class Part:
@@ -82,11 +84,11 @@ class Part:
         """Return where the store keeps it: the same however often it is made."""
         return object_key(*self._place, f"{self._name}-{segment}")
 
-    def add(self, contents: Sequence[Any], lines: Sequence[bytes]) -> None:
+    def add(self, contents: Sequence[Any], text: bytes) -> None:
         """Add what some lines hold, all of one kind."""
         kind = type(contents[0])
         block = self._blocks[kind]
-        block.add(contents, lines)
+        block.add(contents, text)
         if block.size >= BLOCK_BYTES:
             self._build(kind)
 
@@ -128,8 +130,8 @@ def read_segment(file: BinaryIO) -> Contents:
         file: A sealed segment.
     """
     reading = _Reading()
-    while lines := file.readlines(BLOCK_BYTES):
-        reading.take(lines)
+    while text := file.read(BLOCK_BYTES):
+        reading.take(text if text.endswith(b"\n") else text + file.readline())
     return Contents([reading.parts[key] for key in sorted(reading.parts)], reading.damaged)
 
 
@@ -164,14 +166,14 @@ class _Reading:
         self._schemas: dict[tuple[str, int], Schema] = {}
         self._seen: set[str] = set()
 
-    def take(self, lines: list[bytes]) -> None:
+    def take(self, text: bytes) -> None:
         """Take lines that follow each other."""
-        starts = {line[:_TELLING] for line in lines}
-        if len(starts) == 1 and (kind := _KINDS.get(starts.pop())):
-            self._take_many(kind, lines)
+        kind = _kind_of_all(text)
+        if kind is not None:
+            self._take_many(kind, text)
             return
         waiting: dict[Answered, list[bytes]] = {Record: [], Batch: []}
-        for line in lines:
+        for line in _lines(text):
             content = line.lstrip(b"\0")
             kind = _KINDS.get(content[:_TELLING])
             if kind is not None:
@@ -185,15 +187,15 @@ class _Reading:
     def _take_waiting(self, waiting: dict[Answered, list[bytes]]) -> None:
         for kind, lines in waiting.items():
             if lines:
-                self._take_many(kind, lines)
+                self._take_many(kind, b"".join(lines))
                 waiting[kind] = []
 
-    def _take_many(self, kind: Answered, lines: list[bytes]) -> None:
+    def _take_many(self, kind: Answered, text: bytes) -> None:
         """Take lines of answered requests."""
         try:
-            self._add(read_answered(lines, kind), lines)
+            self._add(read_answered(text, kind), text)
         except _WRONG:
-            for line in lines:
+            for line in _lines(text):
                 self._take_alone(line)
 
     def _take_alone(self, line: bytes) -> None:
@@ -201,7 +203,7 @@ class _Reading:
         found = read_line(line)
         try:
             if isinstance(found, Record | Batch):
-                self._add([found], [line])
+                self._add([found], line)
             elif isinstance(found, Schema):
                 self._add_schema(found)
             elif isinstance(found, Feedback):
@@ -216,7 +218,7 @@ class _Reading:
             raise ValueError("a schema of another format, or of no model")
         self._schemas[schema.model, schema.version] = schema
 
-    def _add(self, answered: Sequence[Record | Batch], lines: Sequence[bytes]) -> None:
+    def _add(self, answered: Sequence[Record | Batch], text: bytes) -> None:
         """Add answered requests, all or none.
 
         Raises:
@@ -233,10 +235,10 @@ class _Reading:
         parts = {place: self._part_of(*place) for place in set(places)}
         self._seen |= fresh
         if len(parts) == 1:
-            parts[places[0]].add(answered, lines)
+            parts[places[0]].add(answered, text)
             return
-        for place, request, line in zip(places, answered, lines, strict=True):
-            parts[place].add([request], [line])
+        for place, request, line in zip(places, answered, _lines(text), strict=True):
+            parts[place].add([request], line)
 
     def _part_of(self, model: str, version: int, day: float) -> Part:
         schema = self._schemas[model, version]
@@ -249,13 +251,26 @@ class _Reading:
         if feedback.kind not in KIND_TYPES or not _NAME.fullmatch(feedback.model):
             raise ValueError("labels of no kind, or of no model")
         key = (FEEDBACK, feedback.model, day_of(feedback.received), feedback.kind)
-        self._part(key, {Feedback: feedback_table}).add([feedback], [line])
+        self._part(key, {Feedback: feedback_table}).add([feedback], line)
 
     def _part(self, key: tuple[str, str, str, str], builds: Mapping[type, Build]) -> Part:
         part = self.parts.get(key)
         if part is None:
             part = self.parts[key] = Part(*key, builds=builds)
         return part
+
+
+def _kind_of_all(text: bytes) -> Answered | None:
+    """Return what all lines of a text hold; None where they hold several things, or what is no answered request."""
+    start = text[:_TELLING]
+    kind = _KINDS.get(start)
+    if kind is None or not text.endswith(b"\n") or text.count(b"\n" + start) != text.count(b"\n") - 1:
+        return None
+    return kind
+
+
+def _lines(text: bytes) -> list[bytes]:
+    return BytesIO(text).readlines()
 
 
 def _places(answered: Sequence[Record | Batch]) -> list[tuple[str, int, float]]:

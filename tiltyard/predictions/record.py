@@ -216,21 +216,21 @@ def feedback_line(model: str, entries: Sequence[Entry], contract: Contract, rece
     return _line(Feedback(tuple(entries), model, contract.target.kind.value, received))
 
 
-def read_answered(lines: Sequence[bytes], kind: type[Record] | type[Batch]) -> list[Any]:
+def read_answered(text: bytes, kind: type[Record] | type[Batch]) -> list[Any]:
     """Return what whole lines of one kind hold, in one step.
 
     Args:
-        lines: The lines, each with its line feed.
+        text: The lines, each with its line feed.
         kind: What they hold.
 
     Raises:
         ValueError: One of them is damaged.
     """
     try:
-        found = _decoders[STARTS[kind]].decode_lines(b"".join(lines))
+        found = _decoders[STARTS[kind]].decode_lines(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if len(found) != len(lines):
+    if len(found) != text.count(b"\n"):
         raise ValueError("lines that are none")
     return found
 
