@@ -18,7 +18,7 @@ from tests.serving.registries import Registered
 from tests.serving.servers import Server, eventually, running
 from tiltyard.data.contract import Contract
 from tiltyard.predictions.files import OPEN, SEALED
-from tiltyard.predictions.record import Record, record_line, schema_line
+from tiltyard.predictions.record import Batch, Record, record_line, schema_line
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.serving import shadow as module
 from tiltyard.serving import tailing
@@ -63,7 +63,7 @@ class Stage:
         rolling = CandidatePlan(slot=candidate, start=7, step=step, strategy="shadow")
         write_plan(self.settings.plan, Plan(models={"demand": champion}, candidates={"demand": rolling}))
 
-    def log(self, *records: Record) -> None:
+    def log(self, *records: Record | Batch) -> None:
         """Write records, as a worker does."""
         lines = [schema_line("demand", 1, self.contract), *map(record_line, records)]
         with self.segment.open("ab", buffering=0) as file:
@@ -111,6 +111,14 @@ def test_differences_are_the_candidates_answers_minus_the_champions(stage: Stage
     paired = found.paired
     assert (paired.count, paired.total, paired.squares, paired.largest, paired.failed) == (3, 3.0, 3.0, 1.0, 0)
     assert (paired.champion_total, found.non_finite) == (1001.0 + 1.0 + 3001.0, 0)
+
+
+def test_several_rows_are_compared_as_one_after_the_other(stage: Stage) -> None:
+    prices, answers = np.array([1.0, np.nan]).tobytes(), np.array([1001.0, 1.0]).tobytes()
+    torn = Batch("9f1", 1.0, "demand", 1, "champion", [prices[:9]], answers, 0.001)
+    stage.log(torn, Batch("9f0", 1.0, "demand", 1, "champion", [prices], answers, 0.001))
+    paired = stage.found().paired
+    assert (paired.count, paired.total, paired.champion_total) == (2, 2.0, 1002.0)
 
 
 def test_classes_are_compared_by_the_second_ones_probability(tmp_path: Path, staging: Staging) -> None:
