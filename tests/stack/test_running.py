@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -17,10 +19,25 @@ from tiltyard.errors import StackError, UsageError
 from tiltyard.project.addresses import Addresses, read_addresses
 from tiltyard.stack import running
 from tiltyard.stack.health import fetch, health
-from tiltyard.stack.marks import marked
+from tiltyard.stack.marks import MARK, end, marked
 from tiltyard.stack.ports import Wishes
 from tiltyard.stack.running import down
 from tiltyard.stack.supervisor import socket_of
+
+PARENT = """
+import signal, subprocess, sys, time
+from pathlib import Path
+def take_down(*_):
+    time.sleep(0.3)
+    said.write_text("the child was there" if child.poll() is None else "the child was gone")
+    child.kill()
+    child.wait()
+    sys.exit()
+said, child = Path(sys.argv[1]), subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+signal.signal(signal.SIGTERM, take_down)
+said.touch()
+signal.pause()
+"""
 
 
 def listened_on(addresses: Addresses) -> list[str]:
@@ -130,6 +147,14 @@ def test_what_a_killed_supervisor_leaves_is_ended_by_down(bring: Bring, tmp_path
     assert len(marked(tmp_path)) == PROCESSES - 1
     assert down(tmp_path)
     assert nothing_is_left(tmp_path, stack.addresses)
+
+
+def test_who_has_started_others_is_asked_to_end_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MARK, str(tmp_path))
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "said")])
+    eventually((tmp_path / "said").exists)
+    assert end(tmp_path, patience=30) == 2
+    assert (parent.wait(), (tmp_path / "said").read_text()) == (0, "the child was there")
 
 
 def test_what_a_killed_supervisor_leaves_is_ended_by_up(bring: Bring, tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ from tiltyard.serving.shipping import Shipper, start_shipping
 AGAIN_AFTER = timedelta(minutes=5)
 """When a refused version is tried once more: a machine too busy to verify in time is no fault of the version."""
 
+OUTLIVE_SECONDS = 40.0
+"""Without a supervisor, for the workers to end: longer than their own grace."""
+
 FINISH_SECONDS = 10.0
 """At the end, for the last predictions to be brought away."""
 
@@ -323,7 +326,7 @@ def _sentence(error: TiltyardError) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Look, pause, look again, until SIGTERM or the loss of the supervisor.
+    """Look, pause, look again, until SIGTERM or the loss of the supervisor; it ends after the workers.
 
     Args:
         arguments: One: the settings as JSON.
@@ -342,6 +345,8 @@ def main(arguments: list[str]) -> None:
         if done:
             gauges.succeeded(time.time())
         rest(settings)
+    _outlive_workers(settings.hint)
+    _end(shipper)
 
 
 def rest(settings: SidecarSettings) -> None:
@@ -350,6 +355,14 @@ def rest(settings: SidecarSettings) -> None:
         time.sleep(settings.poll_seconds)
     elif select.select([settings.hint], [], [], settings.poll_seconds)[0]:
         os.read(settings.hint, _HINTS)
+
+
+def _outlive_workers(hint: int | None) -> None:
+    """Wait until the workers have ended, who drain without their supervisor, too: nobody can give a hint any more."""
+    deadline = time.monotonic() + OUTLIVE_SECONDS
+    while hint is not None and select.select([hint], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not os.read(hint, _HINTS):
+            return
 
 
 def _end(shipper: Shipper) -> None:

@@ -27,7 +27,8 @@ def marked(home: Path) -> list[psutil.Process]:
 def end(home: Path, *, patience: float) -> int:
     """End every process of a home's stack: first by asking, then by force.
 
-    The supervisor goes first and takes the parts along in order; then whatever is left, until nothing is.
+    The supervisor goes first and takes the parts along in order; then whatever is left, until nothing is. Who has
+    started others is asked before them: a model server ends its workers, and what brings their log away, one by one.
 
     Args:
         home: Home of the stack.
@@ -37,11 +38,12 @@ def end(home: Path, *, patience: float) -> int:
         How many processes had to be ended beside those that the supervisor took along.
     """
     _end([process for process in marked(home) if is_supervisor(process)], patience)
-    ended = 0
+    ended: set[int] = set()
     while left := marked(home):
-        ended += len(left)
-        _end(left, patience / 6)
-    return ended
+        pids = {process.pid for process in left}
+        ended |= pids
+        _end([process for process in left if _parent_of(process) not in pids], patience / 2)
+    return len(ended)
 
 
 def is_supervisor(process: psutil.Process) -> bool:
@@ -57,6 +59,14 @@ def _carries(process: psutil.Process, home: str) -> bool:
         return process.environ().get(MARK) == home and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):  # ended meanwhile, or somebody else's
         return False
+
+
+def _parent_of(process: psutil.Process) -> int | None:
+    """Return the process id of a process's parent; None when the process has ended."""
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def _end(processes: Sequence[psutil.Process], patience: float) -> None:
