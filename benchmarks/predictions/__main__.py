@@ -6,6 +6,7 @@ FOLDER is on the disk to be measured; the temporary one when left out. CPU times
 """
 
 import asyncio
+import gc
 import io
 import sys
 import tempfile
@@ -81,8 +82,9 @@ def shipping(count: int) -> float:
             table, _ = part.table()
             parquet_bytes(table)
 
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # as the sidecar has it
     ship()
-    return cpu(ship, count)
+    return min(cpu(ship, count) for _ in range(5))
 
 
 def main(place: Path) -> None:
