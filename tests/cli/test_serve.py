@@ -54,6 +54,7 @@ def test_options_and_variables_reach_the_server(tiltyard: Tiltyard, monkeypatch:
         "SERVE_PORT": "9000",
         "SERVE_WORKERS": "3",
         "SERVE_MEMORY_MB": "64",
+        "SERVE_DRAIN_SECONDS": "5",
         "LOG_DURABILITY": "disk",
         "LOG_WHEN_FULL": "answer",
         "LOG_SAMPLE": "0.5",
@@ -61,6 +62,7 @@ def test_options_and_variables_reach_the_server(tiltyard: Tiltyard, monkeypatch:
         monkeypatch.setenv(f"TILTYARD_{name}", value)
     assert tiltyard("serve", "--max-in-flight", "7", "--max-body-mb", "0.5", "--workers", "2").code == 0
     assert (told["port"], told["workers"], told["memory_mb"], told["tls"]) == (9000, 2, 64.0, None)
+    assert told["drain_seconds"] == 5.0
     assert (told["limits"].in_flight, told["limits"].body_bytes) == (7, MEBIBYTE // 2)
     assert told["log"] == LogSettings(durability="disk", when_full="answer", sample=0.5)
     assert tiltyard("serve", "--no-log", "--tls-cert", "a.pem", "--tls-key", "b.pem").code == 0

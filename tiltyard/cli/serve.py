@@ -2,6 +2,7 @@
 
 from tiltyard.cli.options import ProjectsOption
 from tiltyard.cli.serve_options import (
+    DrainSecondsOption,
     HostOption,
     LogDurabilityOption,
     LogOption,
@@ -29,6 +30,7 @@ def serve(
     workers: WorkersOption = 1,
     poll_seconds: PollSecondsOption = 1.0,
     memory_mb: MemoryMbOption = None,
+    drain_seconds: DrainSecondsOption = 0.5,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
     max_body_mb: MaxBodyMbOption = 10.0,
@@ -77,4 +79,5 @@ def serve(
         memory_mb=memory_mb,
         log=LogSettings(durability=log_durability, when_full=log_when_full, sample=log_sample) if log else None,
         tls=None if tls_cert is None or tls_key is None else TlsFiles(certificate=tls_cert, key=tls_key),
+        drain_seconds=drain_seconds,
     )

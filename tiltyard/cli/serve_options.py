@@ -19,6 +19,15 @@ PollSecondsOption = Annotated[
     float,
     typer.Option(min=0.1, envvar="TILTYARD_SERVE_POLL_SECONDS", help="Pause between two looks at the registry."),
 ]
+DrainSecondsOption = Annotated[
+    float,
+    typer.Option(
+        min=0.5,
+        max=30,
+        envvar="TILTYARD_SERVE_DRAIN_SECONDS",
+        help="At the end, time for load balancers to see that it drains; it answers meanwhile.",
+    ),
+]
 MemoryMbOption = Annotated[
     float | None,
     typer.Option(

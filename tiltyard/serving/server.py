@@ -41,7 +41,10 @@ from tiltyard.serving.tokens import Tokens
 
 BACKLOG = 2048
 STOP_SECONDS = 40.0
-"""After SIGTERM, when children are killed: longer than a worker's own grace."""
+"""After a worker's drain, when children are killed: longer than a worker's own grace."""
+
+AWAY_SECONDS = DRAIN_SECONDS / 2
+"""Before the listening socket is closed, for the workers to accept who has come."""
 
 KEPT = LogSettings()
 """The prediction log as it is kept unless somebody says otherwise."""
@@ -69,6 +72,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
     memory_mb: float | None = None,
     log: LogSettings | None = KEPT,
     tls: TlsFiles | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> None:
     """Serve the champions of some models until SIGTERM or Ctrl-C, then drain.
 
@@ -86,6 +90,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
             them, and leave again; None to have all of them there at all times.
         log: How the prediction log is kept; None to keep none.
         tls: Certificate and key for HTTPS; None for HTTP.
+        drain_seconds: After SIGTERM, how long it goes on answering while it tells load balancers that it drains.
 
     Raises:
         UsageError: No name, a name that is none, or no worker.
@@ -117,6 +122,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
             log=log,
             log_folder=log_folder(workplace.home),
             tls=tls,
+            drain_seconds=drain_seconds,
         )
         sidecar = SidecarSettings(
             gates=dict(gates),
@@ -132,7 +138,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         children.append(Child("sidecar", sidecar, _sidecar_environment(workplace), (ear,)))
         shadow = ShadowSettings(names=told.names, plan=plan, log=log_folder(workplace.home), parent=os.getpid())
         children.append(Child("shadow", shadow, _worker_environment(), wanted=lambda: has_rollouts(plan)))
-        asyncio.run(_supervise(children, listener, HeadStart(ear, workers), hurry=not covers(plan, told.names)))
+        head_start, hurry = HeadStart(ear, workers), not covers(plan, told.names)
+        asyncio.run(_supervise(children, listener, head_start, hurry=hurry, drain_seconds=drain_seconds))
 
 
 def _warnings(host: str, tls: TlsFiles | None) -> list[str]:
@@ -213,7 +220,9 @@ def address_of(listener: socket.socket, *, secure: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def _supervise(children: Sequence[Child], listener: socket.socket, head_start: HeadStart, *, hurry: bool) -> None:
+async def _supervise(
+    children: Sequence[Child], listener: socket.socket, head_start: HeadStart, *, hurry: bool, drain_seconds: float
+) -> None:
     """Keep the children until a signal, then let them drain.
 
     The sidecar ends last: it brings away what the workers have logged to their end. The shadow has nothing to finish,
@@ -224,6 +233,7 @@ async def _supervise(children: Sequence[Child], listener: socket.socket, head_st
         listener: The listening socket.
         head_start: That of the workers.
         hurry: Give them none: they have nothing to answer with before the sidecar has looked.
+        drain_seconds: How long the workers go on accepting at the end.
     """
     stopping, at_once = asyncio.Event(), asyncio.Event()
     at_once.set()
@@ -239,20 +249,20 @@ async def _supervise(children: Sequence[Child], listener: socket.socket, head_st
     first = {child: task for child, task in keeping.items() if child.role != "sidecar"}
     for child in first:
         child.stop(signal.SIGKILL if child.role == "shadow" else signal.SIGTERM)
-    await asyncio.sleep(DRAIN_SECONDS / 2)
+    await asyncio.sleep(drain_seconds - AWAY_SECONDS)
     turn_newcomers_away(listener)
     listener.close()
-    await _ended(first)
+    await _ended(first, STOP_SECONDS + drain_seconds)
     last = {child: task for child, task in keeping.items() if child.role == "sidecar"}
     for child in last:
         child.stop(signal.SIGTERM)
-    await _ended(last)
+    await _ended(last, STOP_SECONDS)
     _log.info("stopped")
 
 
-async def _ended(keeping: Mapping[Child, asyncio.Task[None]]) -> None:
+async def _ended(keeping: Mapping[Child, asyncio.Task[None]], seconds: float) -> None:
     """Wait for the end of some children; one that is late is killed."""
-    _, late = await asyncio.wait(keeping.values(), timeout=STOP_SECONDS)
+    _, late = await asyncio.wait(keeping.values(), timeout=seconds)
     for child, task in keeping.items():
         if task in late:
             child.stop(signal.SIGKILL)

@@ -11,6 +11,9 @@ from tiltyard.project.section import Section
 
 MEBIBYTE = 1 << 20
 DRAIN_SECONDS = 0.5
+"""How long a server drains unless somebody says otherwise, and at least."""
+
+LONGEST_DRAIN_SECONDS = 30.0
 
 
 class Limits(Section):
@@ -63,8 +66,8 @@ class WorkerSettings(Section):
         parent: Process id of the supervisor; the worker drains when it is gone.
         limits: Limits of a request.
         hint: File descriptor, inherited, whose writing has the sidecar look at once; None to leave it to its pauses.
-        drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, how
-            long it waits for requests on connections that it has accepted.
+        drain_seconds: After SIGTERM, how long it still accepts, asking clients to reconnect elsewhere; and then, but no
+            longer than usual, how long it waits for requests on connections that it has accepted.
         memory_mb: What its models may take in memory, megabytes; None to have all of them there at all times.
         log: How the prediction log is kept; None to keep none.
         log_folder: Where it is kept.

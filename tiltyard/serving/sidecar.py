@@ -31,14 +31,14 @@ from tiltyard.serving.policies import Policies
 from tiltyard.serving.preparing import Prepared, Preparer
 from tiltyard.serving.processes import hear_end, orphaned, start_log
 from tiltyard.serving.rollouts import Rollouts
-from tiltyard.serving.settings import SidecarSettings
+from tiltyard.serving.settings import LONGEST_DRAIN_SECONDS, SidecarSettings
 from tiltyard.serving.shipping import Shipper, start_shipping
 
 AGAIN_AFTER = timedelta(minutes=5)
 """When a refused version is tried once more: a machine too busy to verify in time is no fault of the version."""
 
-OUTLIVE_SECONDS = 40.0
-"""Without a supervisor, for the workers to end: longer than their own grace."""
+OUTLIVE_SECONDS = LONGEST_DRAIN_SECONDS + 40.0
+"""Without a supervisor, for the workers to end: longer than their drain and their own grace."""
 
 FINISH_SECONDS = 10.0
 """At the end, for the last predictions to be brought away."""

@@ -27,7 +27,7 @@ from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.hooks import Hook
 from tiltyard.serving.metrics import Metrics
 from tiltyard.serving.processes import give_hint, orphaned, start_log
-from tiltyard.serving.settings import TlsFiles, WorkerSettings
+from tiltyard.serving.settings import DRAIN_SECONDS, TlsFiles, WorkerSettings
 from tiltyard.serving.slots import Served
 from tiltyard.serving.tls import Renewal
 from tiltyard.serving.tokens import Tokens
@@ -137,7 +137,7 @@ class Worker(uvicorn.Server):
         await asyncio.sleep(self._settings.drain_seconds)
         for server in self.servers:
             server.close()
-        deadline = time.monotonic() + self._settings.drain_seconds
+        deadline = time.monotonic() + min(self._settings.drain_seconds, DRAIN_SECONDS)
         while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(LOOK_SECONDS / 10)
 
