@@ -18,6 +18,7 @@ from tests.serving.registries import Registered
 from tests.serving.servers import Server, eventually, running
 from tiltyard.data.contract import Contract
 from tiltyard.predictions.files import OPEN, SEALED
+from tiltyard.predictions.log import PredictionLog
 from tiltyard.predictions.record import Batch, Record, record_line, schema_line
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.serving import shadow as module
@@ -196,6 +197,19 @@ def test_a_tail_reads_whole_lines_and_goes_on_when_a_segment_is_sealed(tmp_path:
     sealed.unlink()
     assert tail.read() == ([], 0)
     tail.close()
+
+
+def test_a_tail_of_one_server_leaves_those_of_others_to_them(tmp_path: Path) -> None:
+    logs = {writer: PredictionLog(tmp_path, writer=writer) for writer in ("port-8080", "port-80", "")}
+    tails = {writer: Tail(tmp_path, writer) for writer in logs}
+    for writer, log in logs.items():
+        log.append(f"{writer}\n".encode(), None, b"")
+    assert tails["port-8080"].read() == ([b"port-8080"], 0)
+    assert tails["port-80"].read() == ([b"port-80"], 0)
+    assert sorted(tails[""].read().lines) == [b"", b"port-80", b"port-8080"]
+    for writer, log in logs.items():
+        tails[writer].close()
+        log.close()
 
 
 def test_a_line_that_is_taken_back_for_want_of_room_is_no_line(tmp_path: Path) -> None:

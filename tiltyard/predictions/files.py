@@ -44,11 +44,25 @@ def log_folder(home: Path) -> Path:
     return home / "serving" / "log"
 
 
-def segment_names() -> Iterator[str]:
-    """Yield names that no other process on no other machine gives: host, 64 random bits, a count."""
+def segment_names(writer: str = "") -> Iterator[str]:
+    """Yield names that no other process on no other machine gives: host, writer, 64 random bits, a count.
+
+    Args:
+        writer: Server that the process is of, by which `segments_of` finds them.
+    """
     host = _NO_NAME.sub("-", socket.gethostname().lower())[:40].strip("-") or "host"
-    prefix = f"{host}-{os.urandom(8).hex()}"
+    prefix = "-".join(word for word in (host, writer, os.urandom(8).hex()) if word)
     yield from (f"{prefix}-{number:06d}" for number in count(1))
+
+
+def segments_of(folder: Path, writer: str = "") -> list[Path]:
+    """Return the open segments of a server, sorted.
+
+    Args:
+        folder: Folder of the segments.
+        writer: The server; empty for all of them.
+    """
+    return sorted(folder.glob(f"*-{writer}-{'?' * 16}-*{OPEN}" if writer else f"*{OPEN}"))
 
 
 def lock(descriptor: int, *, wait: bool = False) -> bool:

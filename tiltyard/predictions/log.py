@@ -82,6 +82,7 @@ class PredictionLog:
         folder: Folder of the segments; made when it is not there.
         settings: Durability, what a full disk means, sampling, rotation.
         clock: Seconds that only grow.
+        writer: Server that the process is of; it is in the names of the segments.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -95,12 +96,17 @@ class PredictionLog:
     """
 
     def __init__(
-        self, folder: Path, settings: LogSettings | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        settings: LogSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        writer: str = "",
     ) -> None:
         self._folder = folder
         self._settings = settings or LogSettings()
         self._clock = clock
-        self._names = segment_names()
+        self._names = segment_names(writer)
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
         self._to_disk = self._settings.durability == "disk"

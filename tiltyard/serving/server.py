@@ -105,7 +105,8 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         for warning in warnings:
             _log.warning("%s", warning)
         folder = workplace.home / "serving"
-        plan = folder / f"port-{listener.getsockname()[1]}" / "plan.json"
+        writer = f"port-{listener.getsockname()[1]}"
+        plan = folder / writer / "plan.json"
         forget_looks(plan)
         begun = begin_from_others(plan, tuple(gates))
         if begun is not None:
@@ -121,6 +122,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
             memory_mb=memory_mb,
             log=log,
             log_folder=log_folder(workplace.home),
+            writer=writer,
             tls=tls,
             drain_seconds=drain_seconds,
         )
@@ -136,7 +138,7 @@ def serve(  # noqa: PLR0913  # the options of `tiltyard serve`
         )
         children = [Child("worker", told, _worker_environment(), (told.socket, mouth)) for _ in range(workers)]
         children.append(Child("sidecar", sidecar, _sidecar_environment(workplace), (ear,)))
-        shadow = ShadowSettings(names=told.names, plan=plan, log=log_folder(workplace.home), parent=os.getpid())
+        shadow = ShadowSettings(names=told.names, plan=plan, log=told.log_folder, writer=writer, parent=os.getpid())
         children.append(Child("shadow", shadow, _worker_environment(), wanted=lambda: has_rollouts(plan)))
         head_start, hurry = HeadStart(ear, workers), not covers(plan, told.names)
         asyncio.run(_supervise(children, listener, head_start, hurry=hurry, drain_seconds=drain_seconds))

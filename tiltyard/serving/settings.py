@@ -71,6 +71,7 @@ class WorkerSettings(Section):
         memory_mb: What its models may take in memory, megabytes; None to have all of them there at all times.
         log: How the prediction log is kept; None to keep none.
         log_folder: Where it is kept.
+        writer: The server in the names of the log's segments.
         tls: For HTTPS; None for HTTP.
     """
 
@@ -84,6 +85,7 @@ class WorkerSettings(Section):
     memory_mb: Annotated[float, Field(gt=0)] | None = None
     log: LogSettings | None = None
     log_folder: Annotated[Path, Field(strict=False)] = Path("log")
+    writer: str = ""
     tls: TlsFiles | None = None
 
 
@@ -120,10 +122,12 @@ class ShadowSettings(Section):
         names: Models whose candidates it compares.
         plan: Path of the plan file.
         log: Folder of the prediction log's segments.
+        writer: The server in their names: what other servers of the home log is theirs to compare.
         parent: Process id of the supervisor; the shadow ends when it is gone.
     """
 
     names: tuple[str, ...]
     plan: Annotated[Path, Field(strict=False)]
     log: Annotated[Path, Field(strict=False)]
+    writer: str = ""
     parent: int

@@ -197,7 +197,7 @@ class Shadow:
 
     def __init__(self, settings: ShadowSettings) -> None:
         self._settings = settings
-        self._tail = Tail(settings.log)
+        self._tail = Tail(settings.log, settings.writer)
         self._seen: Stamp | None = None
         self._pairs: dict[str, Pair] = {}
         self._written = read_state(settings.plan)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tiltyard.predictions.files import OPEN, is_file_of
+from tiltyard.predictions.files import is_file_of, segments_of
 
 MOST_BYTES = 4 << 20
 """What is read of one segment at a time; of more, the newest."""
@@ -73,14 +73,16 @@ class _Segment:
 
 
 class Tail:
-    """The prediction log of this machine, from now on.
+    """The prediction log of this machine, or of one server on it, from now on.
 
     Args:
         folder: Of the segments.
+        writer: The server; empty for all that write there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writer: str = "") -> None:
         self._folder = folder
+        self._writer = writer
         self._segments: dict[Path, _Segment] = {}
         self._find(from_end=True)
 
@@ -106,7 +108,7 @@ class Tail:
 
     def _find(self, *, from_end: bool) -> None:
         """Open the segments that are new."""
-        for path in sorted(self._folder.glob(f"*{OPEN}")):
+        for path in segments_of(self._folder, self._writer):
             if path not in self._segments:
                 try:
                     self._segments[path] = _Segment(path, from_end=from_end)

@@ -189,7 +189,7 @@ def _parts(settings: WorkerSettings) -> Parts:
         hook=Hook(secret.get_secret_value() if secret else None, settings.hint),
         tokens=Tokens.following(os.environ),
         metrics=Metrics(metrics_folder(settings.plan)),
-        log=None if settings.log is None else PredictionLog(settings.log_folder, settings.log),
+        log=None if settings.log is None else PredictionLog(settings.log_folder, settings.log, writer=settings.writer),
         log_folder=settings.log_folder,
     )
 
