@@ -9,6 +9,8 @@ READY := .venv/.ready
 NO_PYTHON := no Python 3.11, 3.12 or 3.13 with venv was found. Install one, or name it: make install PYTHON=/path/to/python
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PROJECT ?= .tiltyard/demo
+# Every process that the tests and the demo start would compile what it imports anew where the shell forbids bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 help: ## list these targets
