@@ -1,9 +1,10 @@
 """Reading predictions back: a window of time, version by version or all, batch by batch, each prediction once."""
 
+import re
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from tiltyard.storage.base import Store
 
 BATCH_ROWS = 50_000
 
+_IS_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_LISTED_DAYS = 92
 """Longer windows are listed as a whole: one question instead of one a day."""
 
@@ -80,8 +82,10 @@ def read_predictions(
             day, seen = _day(key), set()
         new: set[str] = set()
         for batch in _batches(store, key, columns, batch_rows):
-            kept = _unseen(_inside(batch, window), seen)
-            new.update(kept.column("request").to_pylist())
+            inside = _inside(batch, window)
+            requests = pc.unique(inside.column("request")).to_pylist()
+            kept = _without(inside, seen.intersection(requests))
+            new.update(requests)
             if kept.num_rows:
                 yield kept
         seen |= new
@@ -91,6 +95,22 @@ def count_predictions(store: Store, model: str, window: Window, *, versions: Col
     """Return how many rows were predicted in a window; see `read_predictions`."""
     batches = read_predictions(store, model, window, versions=versions, columns=())
     return sum(int(batch.num_rows) for batch in batches)
+
+
+def predicted_days(store: Store, model: str, *, versions: Collection[int] | None = None) -> tuple[date, ...]:
+    """Return the days of which there are predictions, in order.
+
+    Args:
+        store: The object store.
+        model: Model.
+        versions: Versions that answered; all when left out.
+
+    Raises:
+        StorageError: The store cannot be reached.
+    """
+    always = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    names = {_day(key) for key in _keys(store, PREDICTIONS, model, always, versions)}
+    return tuple(date.fromisoformat(name) for name in sorted(names) if _IS_DAY.fullmatch(name))
 
 
 def read_labels(store: Store, model: str, since: datetime) -> Labels:
@@ -175,15 +195,16 @@ def _inside(batch: pa.RecordBatch, window: Window) -> pa.RecordBatch:
     kind = batch.schema.field("time").type
     start, end = (pa.scalar(moment, kind) for moment in window)
     times = batch.column("time")
-    return batch.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, end)))
+    inside = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+    return batch if pc.all(inside).as_py() else batch.filter(inside)
 
 
-def _unseen(batch: pa.RecordBatch, seen: set[str]) -> pa.RecordBatch:
-    """Return the rows of requests that no object before has had."""
-    if not seen:
+def _without(batch: pa.RecordBatch, requests: Collection[str]) -> pa.RecordBatch:
+    """Return the rows of all other requests."""
+    if not requests:
         return batch
-    requests: Any = batch.column("request").to_pylist()
-    return batch.filter(pa.array([request not in seen for request in requests], pa.bool_()))
+    known = pc.is_in(batch.column("request"), value_set=pa.array(list(requests), pa.string()))
+    return batch.filter(pc.invert(known))
 
 
 def _first_line(error: Exception) -> str:
