@@ -298,7 +298,10 @@ class App:
             return None
         if self._log is None:
             raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
-        return self._log.append(*_entry_of(answer), required=answer.about is None)
+        about = answer.about
+        if about is None:
+            return self._log.append(answer.record, None, b"", required=True)
+        return self._log.append(answer.record, (about.model, about.version), about.schema)
 
     def _count(self, metrics: Metrics, path: str, answer: Answer, seconds: float) -> None:
         """Count an answer; a failure without a version is the champion's when it is the server's fault."""
