@@ -95,7 +95,7 @@ class Tally:
 
     def __post_init__(self) -> None:
         for counts in (self.missing, self.new, self.outside):
-            counts.update({column.name: 0 for column in self.columns})
+            counts.update({column.name: counts.get(column.name, 0) for column in self.columns})
         self._levels = {
             column.name: pa.array(column.levels, KIND_TYPES[column.kind]) for column in self.columns if column.levels
         }

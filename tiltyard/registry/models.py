@@ -201,8 +201,22 @@ def has_bundle(registry: Registry, ref: ModelRef) -> bool:
     Raises:
         RegistryError: There is no such version, or MLflow or its artifacts cannot be reached.
     """
+    return has_files(registry, ref, BUNDLE)
+
+
+def has_files(registry: Registry, ref: ModelRef, place: str) -> bool:
+    """Whether a version has a folder with files.
+
+    Args:
+        registry: The connection.
+        ref: Which version.
+        place: Path of the folder within the version's files.
+
+    Raises:
+        RegistryError: There is no such version, or MLflow or its artifacts cannot be reached.
+    """
     with registry.explained(f"look at the files of {ref}"), quiet():
-        return bool(_repository(registry, ref).list_artifacts(BUNDLE))
+        return bool(_repository(registry, ref).list_artifacts(place))
 
 
 def download(registry: Registry, ref: ModelRef, place: str, target: Path) -> Path:

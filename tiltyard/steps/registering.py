@@ -24,6 +24,7 @@ from tiltyard.steps.bundling import BundleRef
 from tiltyard.steps.champion import SEEN_ROWS
 from tiltyard.steps.data import REPORT, load_split, load_table
 from tiltyard.steps.place import Place
+from tiltyard.steps.reference import reference_files
 from tiltyard.steps.run import TrainingRun
 from tiltyard.steps.training import FittedRef, load_model
 from tiltyard.training.problem import SearchResult, TrialRecord
@@ -85,7 +86,7 @@ def register(
         contract=run.contract,
         example=load_table(run).head(5),
         bundle=bundle.folder,
-        files={SEEN_ROWS: _seen_rows(run)},
+        files={SEEN_ROWS: _seen_rows(run), **reference_files(run, bundle, scorecard)},
         tags=tags,
         description=content.description,
     )
