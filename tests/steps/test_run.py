@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.steps.conftest import write_project
+from tiltyard.data.dataset import DatasetRef
 from tiltyard.errors import ConflictError, TrainingError
-from tiltyard.steps.run import assign, one_at_a_time
+from tiltyard.steps.run import assign, identify, one_at_a_time
 
 
 @pytest.mark.parametrize("name", ["nomod:Foo", "json:JSONDecoder"])
@@ -28,3 +29,13 @@ def test_a_project_trains_once_at_a_time_and_its_neighbour_in_the_same_home_besi
     refused = pytest.raises(ConflictError, match="another training run of `churn` is under way")
     with one_at_a_time(churn), one_at_a_time(fraud), refused, one_at_a_time(churn):
         pass
+
+
+def test_what_follows_a_verdict_is_no_part_of_what_a_run_is(tmp_path: Path) -> None:
+    file = write_project(tmp_path, "linear")
+    dataset = DatasetRef(uri="data", fingerprint="0" * 64, rows=1, columns=1)
+    key = identify(assign(file), dataset).key
+    for section in ("monitoring: {window: 1d}", 'schedule: {cron: "0 3 * * 1"}', "rollout: {strategy: canary}"):
+        changed = write_project(tmp_path, "linear")
+        changed.write_text(f"{file.read_text()}{section}\n")
+        assert identify(assign(changed), dataset).key == key

@@ -8,6 +8,7 @@ from tiltyard.errors import did_you_mean
 from tiltyard.project.coarsening import Coarsen
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import DEFAULT_METRIC, Task, metrics_of, suggest_metric
+from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import PathText, Scalar, Section, Seed, Share
@@ -261,6 +262,7 @@ class Project(Section):
     gates: GatesSection = GatesSection()
     bundle: BundleSection = BundleSection()
     rollout: RolloutSection = RolloutSection()
+    monitoring: MonitoringSection = MonitoringSection()
     schedule: ScheduleSection = ScheduleSection()
 
     @model_validator(mode="after")
@@ -273,6 +275,13 @@ class Project(Section):
     def _the_target_routes_no_requests(self) -> Self:
         if self.rollout.key == self.data.target:
             raise ValueError(f"`rollout.key: {self.rollout.key}` is the target, which no request holds")
+        return self
+
+    @model_validator(mode="after")
+    def _the_target_is_no_watched_feature(self) -> Self:
+        for key, columns in (("ignore", self.monitoring.ignore), ("importance", self.monitoring.importance)):
+            if self.data.target in columns:
+                raise ValueError(f"`monitoring.{key}` names `{self.data.target}`, the target, which no request holds")
         return self
 
     @model_validator(mode="after")

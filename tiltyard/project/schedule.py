@@ -16,6 +16,30 @@ _FIELDS = (
 )
 
 
+def check_cron(cron: str, key: str) -> str:
+    """Return a cron schedule as it was given.
+
+    Args:
+        cron: Five fields.
+        key: The key that it stands under, for the message.
+
+    Raises:
+        ValueError: It is none, or is never due.
+    """
+    fields = len(cron.split())
+    if fields != 5:
+        counted = f"{fields} field" if fields == 1 else f"{fields} fields"
+        raise ValueError(f"`{key}: {cron}` has {counted}, and cron five: {_FIELDS}")
+    try:
+        next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
+    except CronSimError as error:
+        said = str(error)[:1].lower() + str(error)[1:]
+        raise ValueError(f"`{key}: {cron}` is not a cron schedule ({said}); it has {_FIELDS}") from None
+    except StopIteration:
+        raise ValueError(f"`{key}: {cron}` is never due") from None
+    return cron
+
+
 class ScheduleSection(Section):
     """When training runs start by themselves; `tiltyard deploy` and `tiltyard up` put it into force."""
 
@@ -29,20 +53,7 @@ class ScheduleSection(Section):
     @field_validator("cron")
     @classmethod
     def _ever_due(cls, cron: str | None) -> str | None:
-        if cron is None:
-            return None
-        fields = len(cron.split())
-        if fields != 5:
-            counted = f"{fields} field" if fields == 1 else f"{fields} fields"
-            raise ValueError(f"`schedule.cron: {cron}` has {counted}, and cron five: {_FIELDS}")
-        try:
-            next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
-        except CronSimError as error:
-            said = str(error)[:1].lower() + str(error)[1:]
-            raise ValueError(f"`schedule.cron: {cron}` is not a cron schedule ({said}); it has {_FIELDS}") from None
-        except StopIteration:
-            raise ValueError(f"`schedule.cron: {cron}` is never due") from None
-        return cron
+        return None if cron is None else check_cron(cron, "schedule.cron")
 
     @field_validator("timezone")
     @classmethod

@@ -20,6 +20,7 @@ from tiltyard.project.environment import Workplace
 from tiltyard.project.gates import PEOPLE_DECIDE, GatesSection
 from tiltyard.project.loading import digest, load_project, project_file_of
 from tiltyard.project.model import Project
+from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.project.provenance import code_digest
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
@@ -183,6 +184,7 @@ def identify(assignment: Assignment, dataset: DatasetRef) -> TrainingRun:
         update={
             "schedule": ScheduleSection(),
             "rollout": RolloutSection(),
+            "monitoring": MonitoringSection(),
             "gates": project.gates.model_copy(update=deciding),
         }
     )
