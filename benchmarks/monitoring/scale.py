@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from tiltyard.data.contract import Column, Contract, Kind, Role
-from tiltyard.monitoring.windows import read_sample
+from tiltyard.monitoring.windows import read_window
 from tiltyard.predictions.columns import FEATURE, KIND_TYPES
 from tiltyard.predictions.parts import PREDICTIONS, object_key
 from tiltyard.predictions.reading import Window
@@ -108,7 +108,7 @@ def measure(folder: Path, columns: int) -> dict[str, float]:
     store = FolderStore(folder)
     window = Window(START, START + timedelta(days=365))
     began, spent = time.perf_counter(), time.process_time()
-    sample = read_sample(store, MODEL, window, contract(columns), versions={3})
+    sample = read_window(store, MODEL, window, contract(columns), versions={3}).sample
     return {
         "rows": sample.rows,
         "sampled": sample.sampled,

@@ -19,7 +19,7 @@ from tiltyard.evaluation.records import Estimate, Scorecard
 from tiltyard.monitoring import reference
 from tiltyard.monitoring.reference import FACTS, ROWS, Reference, Rows, read_reference, write_reference
 from tiltyard.monitoring.sample import Sample
-from tiltyard.monitoring.windows import read_sample
+from tiltyard.monitoring.windows import read_window
 from tiltyard.predictions.columns import prediction_table
 from tiltyard.predictions.parts import PREDICTIONS, object_key
 from tiltyard.predictions.record import schema_of
@@ -145,7 +145,7 @@ def test_a_window_of_the_same_rows_is_the_reference(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
     made_table = prediction_table([made], schema_of(MODEL, 3, CONTRACT))
     store.write(object_key(PREDICTIONS, MODEL, "2026-11-20", "v3-a"), parquet_bytes(made_table))
-    window = read_sample(store, MODEL, WEEK, CONTRACT)
+    window = read_window(store, MODEL, WEEK, CONTRACT).sample
     assert list(window.columns) == list(found.test.columns)
     for name, column in window.columns.items():
         other = found.test.columns[name]

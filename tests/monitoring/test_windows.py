@@ -17,7 +17,7 @@ from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.errors import DataError, UsageError
 from tiltyard.monitoring.lottery import Lottery, text_hashes
 from tiltyard.monitoring.sample import Sample
-from tiltyard.monitoring.windows import read_sample, window_of_last
+from tiltyard.monitoring.windows import read_window, window_of_last
 from tiltyard.predictions.columns import prediction_table
 from tiltyard.predictions.parts import PREDICTIONS, object_key
 from tiltyard.predictions.reading import Window
@@ -71,7 +71,7 @@ def test_counts_are_over_all_rows_and_values_are_of_the_same_rows(store: Store) 
     ]
     chances = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
     put(store, [record("a", rows=rows, answers=[1, 0, 1, 0], probabilities=chances)], "one")
-    sample = read_sample(store, MODEL, WEEK, WATCHED, versions=[3])
+    sample = read_window(store, MODEL, WEEK, WATCHED, versions=[3]).sample
     assert (sample.rows, sample.sampled) == (4, 4)
     counts = {name: (column.missing, column.new, column.outside) for name, column in sample.columns.items()}
     assert counts == {
@@ -116,7 +116,9 @@ def test_the_sample_does_not_depend_on_parts_order_or_repetition(
         part = list({made.id: made for made in again[:cut]}.values())
         again = again[cut:]
         put(many, part, f"part{len(again)}")
-    samples = [read_sample(store, MODEL, WEEK, WATCHED, versions=[3], most=most, seed=seed) for store in (one, many)]
+    samples = [
+        read_window(store, MODEL, WEEK, WATCHED, versions=[3], most=most, seed=seed).sample for store in (one, many)
+    ]
     assert [sample.rows for sample in samples] == [rows, rows]
     assert [sample.sampled for sample in samples] == [min(rows, most)] * 2
     assert drawn(samples[0]) == drawn(samples[1])
@@ -149,19 +151,31 @@ def test_hashes_of_texts_are_those_of_equal_texts(values: list[str], start: int)
     assert len(set(hashes.tolist())) == len(set(values))
 
 
+def test_ids_and_times_are_those_of_the_sampled_rows(store: Store) -> None:
+    put(store, [row(number, time=(NOON + number * HOUR).timestamp()) for number in range(30)], "a")
+    found = read_window(store, MODEL, WEEK, WATCHED, most=10)
+    ages = drawn(found.sample)
+    assert len(set(ages)) == 10
+    assert found.ids.tolist() == [f"r{age:04.0f}-0" for age in ages]
+    noon = np.datetime64("2026-11-20T12:00:00", "us")
+    assert found.times.tolist() == [(noon + np.timedelta64(int(age), "h")).item() for age in ages]
+    assert {str(day) for day in found.days} <= {"2026-11-20", "2026-11-21"}
+    assert found.window == WEEK
+
+
 def test_another_version_is_another_window(store: Store) -> None:
     put(store, [row(number) for number in range(5)], "a")
     put(store, [row(number, version=4, slot="canary") for number in range(5, 8)], "b")
     put(store, [row(number, version=4) for number in range(8, 10)], "c")
-    assert sorted(drawn(read_sample(store, MODEL, WEEK, WATCHED, versions=[4]))) == [5, 6, 7, 8, 9]
-    assert sorted(drawn(read_sample(store, MODEL, WEEK, WATCHED))) == [0, 1, 2, 3, 4, 8, 9]
-    assert read_sample(store, MODEL, WEEK, WATCHED, versions=[3, 4]).rows == 10
+    assert sorted(drawn(read_window(store, MODEL, WEEK, WATCHED, versions=[4]).sample)) == [5, 6, 7, 8, 9]
+    assert sorted(drawn(read_window(store, MODEL, WEEK, WATCHED).sample)) == [0, 1, 2, 3, 4, 8, 9]
+    assert read_window(store, MODEL, WEEK, WATCHED, versions=[3, 4]).sample.rows == 10
 
 
 def test_a_column_that_a_version_has_not_is_missing_in_its_rows(store: Store) -> None:
     wider = WATCHED.model_copy(update={"columns": (*WATCHED.columns, Column(name="extra", kind=Kind.CATEGORY))})
     put(store, [row(number) for number in range(5)], "a")
-    column = read_sample(store, MODEL, WEEK, wider).columns["feature_extra"]
+    column = read_window(store, MODEL, WEEK, wider).sample.columns["feature_extra"]
     assert (column.missing, column.values.tolist()) == (5, [None] * 5)
 
 
@@ -169,13 +183,13 @@ def test_a_column_of_another_kind_is_named(store: Store) -> None:
     put(store, [row(number) for number in range(5)], "a")
     columns = tuple(Column(name="words", kind=Kind.NUMBER) if c.name == "words" else c for c in WATCHED.columns)
     with pytest.raises(DataError, match="`feature_words` of the prediction log holds string, where the contract says"):
-        read_sample(store, MODEL, WEEK, WATCHED.model_copy(update={"columns": columns}))
+        read_window(store, MODEL, WEEK, WATCHED.model_copy(update={"columns": columns}))
 
 
 def test_a_regression_predicts_numbers(store: Store) -> None:
     made = record("a", rows=[[1.5], [2.5]], answers=[0.5, 1.0], probabilities=None)
     put(store, [made], "a", DEMAND)
-    sample = read_sample(store, MODEL, WEEK, DEMAND)
+    sample = read_window(store, MODEL, WEEK, DEMAND).sample
     assert list(sample.columns) == ["feature_price", "prediction"]
     assert sorted(sample.columns["prediction"].values.tolist()) == [0.5, 1.0]
 
@@ -185,14 +199,15 @@ def test_predicted_classes_are_named_as_their_probabilities_are(store: Store, cl
     target = Column(name="churned", kind=Kind.NUMBER, role=Role.TARGET)
     contract = Contract(task=Task.BINARY, columns=(Column(name="a", kind=Kind.NUMBER), target), classes=classes)
     put(store, [record("a", rows=[[1.0]])], "a", contract)
-    columns = read_sample(store, MODEL, WEEK, contract).columns
+    columns = read_window(store, MODEL, WEEK, contract).sample.columns
     assert columns["prediction"].values.tolist() == [str(classes[1])]
     assert columns[f"probability_{classes[1]}"].values.tolist() == [0.75]
 
 
 def test_nothing_asked_is_an_empty_sample(store: Store) -> None:
-    sample = read_sample(store, MODEL, WEEK, WATCHED)
+    sample = read_window(store, MODEL, WEEK, WATCHED).sample
     assert (sample.rows, sample.sampled) == (0, 0)
+    assert len(read_window(store, MODEL, WEEK, WATCHED).ids) == 0
     assert {len(column.values) for column in sample.columns.values()} == {0}
     assert window_of_last(store, MODEL, 10, until=NOON) == Window(NOON, NOON)
 
@@ -207,7 +222,7 @@ def test_the_last_rows_are_a_window(store: Store) -> None:
     for rows, first in ((1, 47), (5, 43), (36, 12), (37, 11), (48, 0), (1000, 0)):
         window = window_of_last(store, MODEL, rows, until=end)
         assert window == Window(NOON + first * HOUR, end)
-        assert read_sample(store, MODEL, window, WATCHED).rows == min(rows, 48)
+        assert read_window(store, MODEL, window, WATCHED).sample.rows == min(rows, 48)
         assert window_of_last(store, MODEL, rows, until=end, versions=[3]) == window
     assert window_of_last(store, MODEL, 2, until=end, versions=[4]).start == NOON + 58 * HOUR
     assert window_of_last(store, MODEL, 2, until=NOON + 9.5 * HOUR).start == NOON + 8 * HOUR
@@ -215,7 +230,7 @@ def test_the_last_rows_are_a_window(store: Store) -> None:
 
 def test_what_cannot_be_is_refused(store: Store) -> None:
     with pytest.raises(UsageError, match="a sample of 0 rows"):
-        read_sample(store, MODEL, WEEK, WATCHED, most=0)
+        read_window(store, MODEL, WEEK, WATCHED, most=0)
     with pytest.raises(UsageError, match="a window of 0 rows"):
         window_of_last(store, MODEL, 0, until=NOON)
     with pytest.raises(UsageError, match="no time zone"):

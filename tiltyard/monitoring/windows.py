@@ -5,7 +5,9 @@ with rows and columns.
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 
 from tiltyard.data.contract import Contract
 from tiltyard.errors import UsageError
-from tiltyard.monitoring.logged import Tally, answers_of, features_of, sample_of, typed
+from tiltyard.monitoring.logged import Tally, answers_of, features_of, sample_of, typed, values_of
 from tiltyard.monitoring.lottery import Lottery
 from tiltyard.monitoring.sample import Sample
+from tiltyard.predictions.columns import MOMENT
 from tiltyard.predictions.reading import Window, predicted_days, read_predictions
 from tiltyard.storage.base import Store
 
@@ -27,9 +30,33 @@ CHAMPION = "champion"
 """Slot of the answers that are looked at when no version is named."""
 
 _SLOT = "slot"
+_DAY = "datetime64[D]"
+_ABOUT = {"id": pa.string(), "time": MOMENT}
 
 
-def read_sample(
+@dataclass(frozen=True, eq=False)
+class WindowSample:
+    """What was asked and answered in a window.
+
+    Attributes:
+        window: When.
+        sample: Counts over all rows, and values of the sampled ones, columns named as in the log.
+        ids: Prediction id of each sampled row, `{request}-{row}`, object, shape (sampled,).
+        times: When each sampled row was asked for, in UTC, datetime64[us], shape (sampled,).
+    """
+
+    window: Window
+    sample: Sample
+    ids: NDArray[Any]
+    times: NDArray[np.datetime64]
+
+    @property
+    def days(self) -> NDArray[np.datetime64]:
+        """Day of each sampled row, datetime64[D], shape (sampled,)."""
+        return self.times.astype(_DAY)
+
+
+def read_window(
     store: Store,
     model: str,
     window: Window,
@@ -38,7 +65,7 @@ def read_sample(
     versions: Collection[int] | None = None,
     most: int = SAMPLED_ROWS,
     seed: int = 0,
-) -> Sample:
+) -> WindowSample:
     """Sample the predictions of a window.
 
     The same predictions give the same sample, however they are parted into objects and however often they are stored.
@@ -55,8 +82,7 @@ def read_sample(
         seed: Seed of the draw.
 
     Returns:
-        Columns named as in the log. Counts are over all rows; values of all columns are of the same rows, in the same
-        order.
+        Counts over all rows; values, ids and times of the same rows, in the same order, which says nothing.
 
     Raises:
         UsageError: The window has no time zone or ends before it starts, or no row may be kept.
@@ -70,8 +96,13 @@ def read_sample(
     for batch in _rows(store, model, window, versions, [column.name for column in columns]):
         rows = typed(batch, columns)
         tally.add(rows)
+        for name in _ABOUT:
+            rows = rows.append_column(name, batch.column(name))
         lottery.add(rows, batch.column("id"))
-    return sample_of(tally, lottery.drawn())
+    drawn = lottery.drawn()
+    about = [pa.nulls(0, kind) if drawn is None else drawn.column(name) for name, kind in _ABOUT.items()]
+    ids, times = (values_of(column) for column in about)
+    return WindowSample(window.checked(), sample_of(tally, drawn), ids, times)
 
 
 def window_of_last(
