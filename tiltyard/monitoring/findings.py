@@ -1,9 +1,9 @@
 """What a check for drift says: findings, and the verdict over all of them. Small frozen records, stored and shown."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tiltyard.project.section import Section
 
@@ -26,8 +26,8 @@ class Finding(Section):
         p: How often chance alone would show as much, between 0 and 1; calibrated where the verdict is.
         level: `note`: a line in the report. `warning`: to look at. `alarm`: a person is told.
         importance: Weight of the column, 1 for an average one.
-        windows: Windows running in which it was seen, this one included.
-        since: Start of the first of these; None when no times were given.
+        windows: Checks running in which its column was seen, this one included.
+        since: Start of the first of these windows; None when no times were given.
         sentence: What, how much, how sure, since when.
     """
 
@@ -43,18 +43,41 @@ class Finding(Section):
     sentence: str
 
 
+class Span(Section):
+    """From when to when a window goes.
+
+    Attributes:
+        start: Of its first moment.
+        end: Of the first moment after it.
+    """
+
+    start: datetime
+    end: datetime
+
+    @model_validator(mode="after")
+    def _goes_forward(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"a window from {self.start} until {self.end} ends before it begins")
+        return self
+
+    def mostly_in(self, earlier: "Span") -> bool:
+        """Return whether more than half of it lies in another span: then its rows are no new evidence."""
+        common = min(self.end, earlier.end) - max(self.start, earlier.start)
+        return 2 * common > self.end - self.start
+
+
 class Suspect(Section):
     """A column that the next check looks at again.
 
     Attributes:
         column: Which.
-        windows: Windows running in which it was seen, the last included.
-        since: Start of the first of these.
+        windows: Checks running in which it was seen, the last included.
+        span: The first of these windows; None when no times were given.
     """
 
     column: str
     windows: int = 1
-    since: datetime | None = None
+    span: Span | None = None
 
 
 class DriftVerdict(Section):
