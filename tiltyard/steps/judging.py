@@ -1,33 +1,25 @@
 """What the challenger of a run is worth, alone and against the champion, and what the gate says."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from tiltyard.bundle.model import Columns, FittedModel, Predictions
 from tiltyard.bundle.sandbox import Verification
 from tiltyard.data.coercion import feature_columns, target_array
 from tiltyard.data.parts import Part
 from tiltyard.data.row_keys import row_keys
-from tiltyard.data.split import Split
 from tiltyard.evaluation.baseline import compare_with_constant
 from tiltyard.evaluation.gate import judge
-from tiltyard.evaluation.paired import Contest, align, contest
+from tiltyard.evaluation.paired import align
 from tiltyard.evaluation.records import Evidence, Scorecard, Verdict
 from tiltyard.evaluation.scorecard import evaluate
-from tiltyard.evaluation.slices import compare_slices, deciding_columns, slices_of
 from tiltyard.evaluation.terms import Labels
 from tiltyard.project.section import Section
 from tiltyard.registry.records import ModelRef
 from tiltyard.steps.champion import champion_mode, champion_runtime, seen_rows
 from tiltyard.steps.data import load_split, load_table
+from tiltyard.steps.jury import Jury, compare_answers, jury_of
 from tiltyard.steps.run import TrainingRun
 from tiltyard.steps.training import FittedRef, load_model
-
-_BLOCKS = 50
-"""Test rows of a time split are compared in this many blocks of consecutive rows, which may depend on each other."""
 
 
 class Evaluation(Section):
@@ -44,22 +36,6 @@ class Evaluation(Section):
     evidence: Evidence
 
 
-@dataclass(frozen=True)
-class _Jury:
-    """The rows that judge: as a typed frame and as columns, with true answers and clusters."""
-
-    frame: pd.DataFrame
-    columns: dict[str, NDArray[np.generic]]
-    y: Labels
-    groups: NDArray[np.int64] | None
-
-    def take(self, rows: NDArray[np.int64]) -> "_Jury":
-        """Return the jury of some of the rows."""
-        columns = {name: values[rows] for name, values in self.columns.items()}
-        groups = None if self.groups is None else self.groups[rows]
-        return _Jury(self.frame.iloc[rows].reset_index(drop=True), columns, self.y[rows], groups)
-
-
 def evaluate_models(run: TrainingRun, fitted: FittedRef, champion: ModelRef | None) -> Evaluation:
     """Score the challenger on the test rows, and compare it with the champion on those the champion has not seen.
 
@@ -68,7 +44,7 @@ def evaluate_models(run: TrainingRun, fitted: FittedRef, champion: ModelRef | No
         RegistryError: The champion's files cannot be had.
     """
     frame, split = load_table(run), load_split(run)
-    jury = _jury(run, split, frame)
+    jury = jury_of(run, split, frame)
     model = load_model(fitted.model)
     answers = model.predict(jury.columns)
     scorecard = evaluate(
@@ -99,11 +75,11 @@ def evaluate_models(run: TrainingRun, fitted: FittedRef, champion: ModelRef | No
 
 def test_answers(run: TrainingRun, fitted: FittedRef) -> tuple[Labels, Predictions]:
     """Return the true answers of the test rows, and the challenger's."""
-    jury = _jury(run, load_split(run), load_table(run))
+    jury = jury_of(run, load_split(run), load_table(run))
     return jury.y, load_model(fitted.model).predict(jury.columns)
 
 
-def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: _Jury, champion: ModelRef) -> Evaluation:
+def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: Jury, champion: ModelRef) -> Evaluation:
     """Compare a challenger with the champion on rows that neither was trained on."""
     runtime = champion_runtime(run, champion)
     known = np.isin(row_keys(jury.frame, runtime.contract), seen_rows(run, champion))
@@ -133,63 +109,8 @@ def _against(run: TrainingRun, scorecard: Scorecard, model: FittedModel, jury: _
     )
     thresholds = (model.threshold, runtime.threshold)
     ours, other = model.predict(fair.columns), champion_answers(columns)
-    evidence = evidence.model_copy(update=_comparisons(run, fair, ours, other, thresholds))
+    evidence = evidence.model_copy(update=compare_answers(run, fair, ours, other, thresholds))
     return Evaluation(challenger=scorecard, champion=theirs, evidence=evidence)
-
-
-def _comparisons(
-    run: TrainingRun, jury: _Jury, ours: Predictions, theirs: Predictions, thresholds: tuple[float, float]
-) -> dict[str, object]:
-    """Return the comparison by the gate's metric, as a whole and by slices, and by the guards."""
-    gates = run.project.gates
-
-    def duel(metric: str) -> Contest:
-        return contest(
-            metric,
-            jury.y,
-            ours,
-            theirs,
-            thresholds=thresholds,
-            groups=jury.groups,
-            alpha=gates.alpha,
-            seed=run.project.search.seed,
-        )
-
-    primary = duel(run.project.gate_metric)
-    names = deciding_columns(run.contract, gates.slices)
-    guards = [duel(metric).decide() for metric in _guards(run)]
-    return {
-        "comparison": primary.decide(),
-        "slices": compare_slices(primary, slices_of(jury.columns, run.contract, names), fewest=gates.min_slice_rows),
-        "guards": tuple(guard for guard in guards if guard is not None),
-    }
-
-
-def _guards(run: TrainingRun) -> tuple[str, ...]:
-    """Return the metrics that must not show a loss: calibration, where another metric of a classifier decides."""
-    proper = {"brier", "log_loss"}
-    return ("brier",) if run.contract.task.is_classification and run.project.gate_metric not in proper else ()
-
-
-def _jury(run: TrainingRun, split: Split, frame: pd.DataFrame) -> _Jury:
-    """Return the test rows of a run."""
-    rows = split.rows(Part.TEST)
-    test = frame.iloc[rows].reset_index(drop=True)
-    return _Jury(
-        frame=test,
-        columns=feature_columns(test, run.contract),
-        y=target_array(test, run.contract),
-        groups=_clusters(run, split, rows),
-    )
-
-
-def _clusters(run: TrainingRun, split: Split, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return the cluster of each test row: its group or its copies, else its block of time; None when all differ."""
-    if run.project.data.group is None and split.order.any():
-        ranks = np.argsort(np.argsort(split.order[rows], kind="stable"), kind="stable")
-        return np.asarray(ranks * min(_BLOCKS, len(rows)) // len(rows), dtype=np.int64)
-    groups = split.groups[rows]
-    return groups if len(np.unique(groups)) < len(groups) else None
 
 
 def gate(run: TrainingRun, evaluation: Evaluation, verification: Verification, bytes_on_disk: int) -> Verdict:

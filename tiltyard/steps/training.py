@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import joblib
+import pandas as pd
 
 from tiltyard.bundle.encoder import Encoder
 from tiltyard.bundle.model import FittedModel
@@ -12,6 +13,7 @@ from tiltyard.data.split import Split
 from tiltyard.project.metrics import Task
 from tiltyard.project.section import Section
 from tiltyard.steps.data import load_split, load_table
+from tiltyard.steps.jury import Asked
 from tiltyard.steps.progress import tell
 from tiltyard.steps.run import TrainingRun
 from tiltyard.training.fit import FitRows, fit
@@ -36,22 +38,41 @@ class FittedRef(Section):
     threshold: float
 
 
+def make_problem(asked: Asked, frame: pd.DataFrame, split: Split, code_folder: Path | None) -> Problem:
+    """Return the prediction problem of a typed table.
+
+    Args:
+        asked: Project and contract in use.
+        frame: The typed table.
+        split: Its split.
+        code_folder: Folder that the project's own estimators are imported from; None when there are none.
+    """
+    y, encoder, settings = target_array(frame, asked.contract), Encoder.of(asked.contract), asked.project.search
+    return Problem(
+        task=asked.contract.task,
+        matrix=encoder.encode(feature_columns(frame, asked.contract)),
+        y=y,
+        features=encoder.features,
+        classes=0 if asked.contract.task is Task.REGRESSION else len(asked.contract.classes),
+        folds=tuple(split.folds(y, asked.project)),
+        metric=asked.project.search_metric,
+        class_weight=settings.class_weight,
+        seed=settings.seed,
+        code_folder=code_folder,
+    )
+
+
 def problem_of(run: TrainingRun, split: Split) -> Problem:
     """Return the prediction problem of a run."""
-    frame = load_table(run)
-    y = target_array(frame, run.contract)
-    search = run.project.search
-    return Problem(
-        task=run.contract.task,
-        matrix=Encoder.of(run.contract).encode(feature_columns(frame, run.contract)),
-        y=y,
-        features=Encoder.of(run.contract).features,
-        classes=0 if run.contract.task is Task.REGRESSION else len(run.contract.classes),
-        folds=tuple(split.folds(y, run.project)),
-        metric=run.project.search_metric,
-        class_weight=search.class_weight,
-        seed=search.seed,
-        code_folder=run.workplace.folder,
+    return make_problem(run, load_table(run), split, run.workplace.folder)
+
+
+def fit_rows(split: Split) -> FitRows:
+    """Return which rows of a split the final fit uses for what."""
+    return FitRows(
+        train=split.rows(Part.TRAIN),
+        validation=split.rows(Part.VALIDATION),
+        calibration=split.rows(Part.CALIBRATION),
     )
 
 
@@ -75,12 +96,7 @@ def fit_winner(run: TrainingRun, result: SearchResult) -> FittedRef:
     """
     split = load_split(run)
     problem = problem_of(run, split)
-    rows = FitRows(
-        train=split.rows(Part.TRAIN),
-        validation=split.rows(Part.VALIDATION),
-        calibration=split.rows(Part.CALIBRATION),
-    )
-    model = fit(problem, result, contract=run.contract, settings=run.project.search, rows=rows)
+    model = fit(problem, result, contract=run.contract, settings=run.project.search, rows=fit_rows(split))
     file = run.file(_MODEL)
     joblib.dump(model, file)
     return FittedRef(model=file, family=model.family, threshold=model.threshold)
