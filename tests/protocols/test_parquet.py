@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tiltyard.serving.answers import RequestError
 from tiltyard.serving.protocols import parquet
-from tiltyard.serving.protocols.pages import MOST_PAGES, unpacked_bytes
+from tiltyard.serving.protocols.footers import MOST_PAGES, read_footer, unpacked_bytes
 
 TABLE = pa.table(
     {
@@ -49,7 +49,7 @@ def test_pages_say_what_the_footer_says(codec: str, version: str) -> None:
     metadata = pq.ParquetFile(io.BytesIO(body)).metadata
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     footer = sum(group.column(index).total_uncompressed_size for group in groups for index in range(group.num_columns))
-    claimed = unpacked_bytes(body, metadata)
+    claimed = unpacked_bytes(body, read_footer(body))
     assert 0.8 * footer < claimed <= footer
     columns, rows = read(body)
     assert rows == 5000
@@ -61,7 +61,7 @@ def test_a_page_that_says_it_becomes_huge_is_not_unpacked() -> None:
     body = written(pa.table({"number": [1.5] * 100}), compression="zstd", use_dictionary=False, write_statistics=False)
     metadata = pq.ParquetFile(io.BytesIO(body)).metadata
     at = metadata.row_group(0).column(0).data_page_offset
-    small = unpacked_bytes(body, metadata)
+    small = unpacked_bytes(body, read_footer(body))
     place = body.index(zigzag(small), at)
     assert place < at + 8
     with pytest.raises(RequestError, match="no Parquet file") as refused:
@@ -84,9 +84,28 @@ def zigzag(number: int) -> bytes:
     return bytes([*parts, number])
 
 
+def test_a_footer_that_contradicts_itself_is_refused() -> None:
+    """Arrow ends the process over it, once it is asked for the column."""
+    body = written(pa.table({"number": [41.0, None], "text": ["a", "b"]}))
+    nullable = b"\x25\x02\x18\x06number"
+    assert nullable in body
+    with contextlib.suppress(RequestError):
+        assert read(body.replace(nullable, b"\x25\x00\x18\x06number"))[1] == 2
+
+
+@given(st.data())
+def test_a_damaged_footer_is_refused_or_read(data: st.DataObject) -> None:
+    footer = int.from_bytes(WHOLE[-8:-4], "little")
+    body = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[len(WHOLE) - 8 - data.draw(st.integers(1, footer))] ^= 1 << data.draw(st.integers(0, 7))
+    with contextlib.suppress(RequestError):
+        assert read(bytes(body), 1 << 20)[1] <= 10_000
+
+
 def test_too_many_pages_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_PAGES > 1000
-    monkeypatch.setattr("tiltyard.serving.protocols.pages.MOST_PAGES", 3)
+    monkeypatch.setattr("tiltyard.serving.protocols.footers.MOST_PAGES", 3)
     with pytest.raises(RequestError, match="no Parquet file"):
         read(written(TABLE, row_group_size=1000))
 

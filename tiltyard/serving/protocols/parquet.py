@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tiltyard.serving.answers import RequestError, shorten
+from tiltyard.serving.protocols.footers import Footer, read_footer, unpacked_bytes
 from tiltyard.serving.protocols.frames import too_many
-from tiltyard.serving.protocols.pages import unpacked_bytes
 
 _DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, IndexError, TypeError)
 _TEXT = "BYTE_ARRAY"
@@ -33,20 +33,21 @@ def read(
         RequestError: 400 for what is no Parquet file, 413 beyond a limit.
     """
     try:
-        file = _open(body)
-        _check_rows(file.metadata, most_rows)
-        if file.metadata.num_rows == 0:
+        footer = read_footer(body)
+        _check_rows(footer, most_rows)
+        if footer.rows == 0:
             return {}, 0
+        if unpacked_bytes(body, footer) > most_bytes:
+            raise RequestError.of(413, "the table is too large when unpacked", cure="Send fewer rows or columns.")
+        file = _open(body)
         names = file.schema_arrow.names
         found = [name for name in wanted if name in names]
         if len(set(names)) < len(names):
             raise RequestError("a column name stands twice", cure="Name every column once.")
         _check_flat(file.schema_arrow, found)
-        if unpacked_bytes(body, file.metadata) > most_bytes:
-            raise RequestError.of(413, "the table is too large when unpacked", cure="Send fewer rows or columns.")
         table = file.read(columns=found, use_threads=False)
         columns: dict[str, Sequence[object]] = {name: _values(table.column(name)) for name in found}
-        rows = _agreed(int(file.metadata.num_rows), columns)
+        rows = _agreed(footer.rows, columns)
     except _DAMAGED:
         raise RequestError("the body is no Parquet file that can be read", cure="Send a whole file.") from None
     return columns, rows
@@ -64,23 +65,23 @@ def _agreed(rows: int, columns: Mapping[str, Sequence[object]]) -> int:
 
 
 def _open(body: bytes) -> Any:
-    """Open a file; texts stay encoded by their dictionary, so that one long text many times stays one."""
+    """Open a file; texts stay encoded by their dictionary, so that one long text many times stays one.
+
+    Arrow's view of the footer is not asked for: a column's part of it that contradicts the schema ends the process.
+    """
     schema = pq.ParquetFile(pa.BufferReader(body)).schema
     columns = [schema.column(index) for index in range(len(schema.names))]
     texts = [column.path for column in columns if column.physical_type == _TEXT and column.max_repetition_level == 0]
     return pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
 
 
-def _check_rows(metadata: Any, most_rows: int) -> None:
+def _check_rows(footer: Footer, most_rows: int) -> None:
     """Refuse a table by what its footer says; every flat column has a value a row, and no more are read."""
-    if metadata.num_rows > most_rows:
+    if footer.rows > most_rows or any(group.rows > most_rows for group in footer.groups):
         raise too_many(most_rows)
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        if group.num_rows > most_rows:
-            raise too_many(most_rows)
-        for index in range(group.num_columns):
-            if group.column(index).num_values > group.num_rows and "." not in group.column(index).path_in_schema:
-                raise ValueError("more values than rows")
+    for group in footer.groups:
+        if any(chunk.is_flat and chunk.values > group.rows for chunk in group.chunks):
+            raise ValueError("more values than rows")
 
 
 def _check_flat(schema: Any, names: Sequence[str]) -> None:
