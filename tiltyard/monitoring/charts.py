@@ -2,9 +2,8 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from itertools import pairwise
-from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,9 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from tiltyard.evaluation import records
 from tiltyard.evaluation.wording import amount, title
-
-Level = Literal["note", "warning", "alarm"]
+from tiltyard.monitoring.findings import Level
+from tiltyard.monitoring.points import Point
 
 _INK, _BLUE, _ORANGE, _GREEN, _GREY = "#222222", "#0072b2", "#d55e00", "#009e73", "#999999"
 """Told apart by colour-blind readers too (Okabe & Ito 2008)."""
@@ -31,64 +31,16 @@ _MOST_DATES = 8
 _WIDTH = 8.0
 
 
-class Interval(NamedTuple):
-    """A score and its 95 % interval, in the metric's own units."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Mark(NamedTuple):
-    """What a check found in a column.
-
-    Attributes:
-        column: Name, or names of a pair.
-        test: Which comparison.
-        level: How bad.
-    """
-
-    column: str
-    test: str
-    level: Level
-
-
-class Point(NamedTuple):
-    """One past check, as far as the pictures show it.
-
-    Attributes:
-        end: End of its window, UTC.
-        rows: Predictions in the window.
-        labelled: How many of them have a label by now.
-        version: Version that answered most of them.
-        score: Score on the labelled rows; None without labels.
-        estimate: Estimated score; None where there is none.
-        trusted: Whether the estimate's own check holds.
-        marks: What was found.
-        action: What the policy decided.
-    """
-
-    end: datetime
-    rows: int
-    labelled: int = 0
-    version: int | None = None
-    score: Interval | None = None
-    estimate: Interval | None = None
-    trusted: bool = True
-    marks: tuple[Mark, ...] = ()
-    action: str = "none"
-
-
-def draw_charts(points: Sequence[Point], metric: str, reference: Interval | None = None) -> dict[str, bytes]:
+def draw_charts(points: Sequence[Point], metric: str, reference: records.Estimate | None = None) -> dict[str, bytes]:
     """Draw how a champion has done, check by check.
 
     Args:
-        points: Past checks in any order.
+        points: Past windows in any order, from `points_of`.
         metric: Name of the metric of the scores.
         reference: The champion's score on its own test rows.
 
     Returns:
-        PNG by name: `score` (where there is any), `drift`, `traffic`, `labels`; nothing for no checks.
+        PNG by name: `score` where there is any, `drift`, `traffic`, `labels`; nothing for no windows.
     """
     if not points:
         return {}
@@ -96,8 +48,10 @@ def draw_charts(points: Sequence[Point], metric: str, reference: Interval | None
     pictures = {}
     if any(point.score or point.estimate for point in ordered):
         pictures["score"] = _draw_score(ordered, metric, reference)
-    pictures["drift"] = _draw_drift(ordered)
-    pictures["traffic"] = _draw_traffic(ordered)
+    checked = [point for point in ordered if point.checked]
+    if checked:
+        pictures["drift"] = _draw_drift(checked)
+        pictures["traffic"] = _draw_traffic(checked)
     pictures["labels"] = _draw_labels(ordered)
     return pictures
 
@@ -145,7 +99,7 @@ def _step(days: Sequence[float]) -> float:
     return float(np.median(gaps)) if len(gaps) else timedelta(hours=1) / timedelta(days=1)
 
 
-def _draw_score(points: Sequence[Point], metric: str, reference: Interval | None) -> bytes:
+def _draw_score(points: Sequence[Point], metric: str, reference: records.Estimate | None) -> bytes:
     figure, axes = _axes(f"{title(metric)} over time", title(metric), 3.6)
     if reference is not None:
         axes.axhspan(reference.low, reference.high, color=_GREY, alpha=0.25, linewidth=0)
@@ -207,7 +161,7 @@ def _changes(axes: Axes, points: Sequence[Point]) -> None:
             axes.plot(_days([point]), [0.035], "^", color=colour, markersize=8, transform=axes.get_xaxis_transform())
 
 
-def _score_legend(points: Sequence[Point], reference: Interval | None) -> list[Line2D | Patch]:
+def _score_legend(points: Sequence[Point], reference: records.Estimate | None) -> list[Line2D | Patch]:
     """Name only what is drawn."""
 
     def line(style: str, colour: str, label: str, **more: str) -> Line2D:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tiltyard.data.contract import Kind
-from tiltyard.monitoring.sample import LEVELLED, NUMERIC, PREDICTION, ColumnSample, Sample
+from tiltyard.monitoring.sample import LEVELLED, NUMERIC, PREDICTION, ColumnSample, Sample, spoken
 
 MOST_LEVELS = 20
 """Levels of a column that are told apart."""
@@ -84,6 +84,16 @@ def draw_rows(strata: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int
     return np.sort(order[np.minimum(picked, rows - 1)])
 
 
+def bare(column: str) -> str:
+    """Return how a table or a picture names a column.
+
+    Example:
+        >>> bare("feature_age"), bare("probability_yes"), bare("prediction")
+        ('age', 'probability of yes', 'prediction')
+    """
+    return spoken(column).replace("`", "").removeprefix("the ")
+
+
 def shared_columns(reference: Sample, current: Sample) -> list[str]:
     """Return the columns that both samples have, as the same kind, in the order of the window's."""
     return [
@@ -133,7 +143,7 @@ def frames_of(
 
 def _readable(column: ColumnSample, drawn: NDArray[np.int64]) -> NDArray[Any]:
     """Return drawn values as a person reads them: booleans in words, and of a text no more than its length."""
-    kind, values = column.kind, column.values[drawn]  # noqa: PD011  # of a sample, which is no frame
+    kind, values = column.kind, column.values[drawn]  # of a sample, which is no frame
     if kind is Kind.BOOLEAN:
         return np.array([_BOOLEANS.get(value) for value in values.tolist()], dtype=object)
     if kind is Kind.TEXT:

@@ -8,7 +8,7 @@ import html
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,9 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tiltyard.bundle.model import Predictions
+from tiltyard.evaluation.terms import Labels
 from tiltyard.monitoring.findings import DriftVerdict, Finding
-from tiltyard.monitoring.frames import Frames, draw_rows, frames_of, shared_columns, strata_of
-from tiltyard.monitoring.sample import Sample, spoken
+from tiltyard.monitoring.frames import Frames, bare, draw_rows, frames_of, shared_columns, strata_of
+from tiltyard.monitoring.labelled import Labelled
+from tiltyard.monitoring.reference import Reference
+from tiltyard.monitoring.sample import Sample
 from tiltyard.project.metrics import Task
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # before the import: nothing is told to Evidently's makers
@@ -47,6 +51,9 @@ _POLICY = (
     "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 _NO_DATA = "<!-- no embedded data -->"
+_TRUE, _ANSWER = "what was true", "what was answered"
+"""Columns of labelled answers; no class is called so, and Evidently names columns after classes."""
+
 _RANKS = {"note": 1, "warning": 2, "alarm": 3}
 _DRIFTED = frozenset({"warning", "alarm"})
 
@@ -55,14 +62,12 @@ class Answered(NamedTuple):
     """Answers of the model whose labels are known.
 
     Attributes:
-        labels: What was true, shape (n,): names of classes, or numbers.
-        predictions: What was answered, as the labels.
-        probabilities: Probability of each class, by its name, shape (n,) each; empty for regression.
+        y: What was true, shape (n,): class codes, or values in a regression.
+        predictions: What the model answered.
     """
 
-    labels: NDArray[Any]
-    predictions: NDArray[Any]
-    probabilities: Mapping[str, NDArray[np.float64]] = {}
+    y: Labels
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Quality:
 
     Attributes:
         task: What kind of answer the model gives.
-        classes: Names of the classes, the positive one last; empty for regression.
+        classes: Names of the classes, the positive one second of two; empty for regression.
         current: Labelled answers of the window.
         reference: Those of the champion's own test; None when they are not known.
         threshold: Probability from which the positive class is answered.
@@ -82,6 +87,25 @@ class Quality:
     current: Answered
     reference: Answered | None = None
     threshold: float = 0.5
+
+
+def quality_of(reference: Reference, labelled: Labelled | None) -> Quality | None:
+    """Return labelled answers beside the champion's own test; None without a label.
+
+    Args:
+        reference: What the champion is held against.
+        labelled: Its predictions of the window, with the labels that have come.
+    """
+    if labelled is None or not len(labelled.known):
+        return None
+    facts = reference.facts
+    return Quality(
+        task=facts.task,
+        classes=tuple(map(str, facts.classes)),
+        current=Answered(labelled.y, labelled.predictions),
+        reference=Answered(reference.labels, reference.predictions) if reference.test.sampled else None,
+        threshold=facts.threshold,
+    )
 
 
 def evidently_report(  # noqa: PLR0913  # two samples, a verdict on them, labels, and how many rows of all this
@@ -127,7 +151,7 @@ def evidently_report(  # noqa: PLR0913  # two samples, a verdict on them, labels
         frames = frames_of(reference, current, columns, rows, presence)
         groups.append(_group("Data drift", partial(_drift, frames, verdict)))
     groups.append(_group("Data summary", partial(_summary, frames_of(reference, current, columns, rows))))
-    if quality is not None and len(quality.current.labels):
+    if quality is not None and len(quality.current.y):
         groups.append(_group("Quality of the answers", partial(_quality, quality, most, seed)))
     return _page(title or "Drift and data", groups)
 
@@ -164,7 +188,7 @@ class _Ours(StatTest):  # type: ignore[misc]  # Evidently has no types
     def __init__(self, column: str, found: Finding | None) -> None:
         said = "nothing found" if found is None else f"{found.test.replace('_', ' ')}: {found.level}"
         if found is not None and found.other:
-            said = f"correlation with {_bare(found.other if column == found.column else found.column)}: {found.level}"
+            said = f"correlation with {bare(found.other if column == found.column else found.column)}: {found.level}"
         super().__init__(name=f"tiltyard {column}", display_name=f"Tiltyard, {said}", allowed_feature_types=[])
         self._effect = 0.0 if found is None else abs(found.effect)
         self._drifted = found is not None and found.level in _DRIFTED
@@ -227,13 +251,9 @@ def _part(drawn: int, rows: int) -> str:
 
 
 def _row(found: Finding) -> list[str]:
-    name = _bare(found.column) + (f" and {_bare(found.other)}" if found.other else "")
+    name = bare(found.column) + (f" and {bare(found.other)}" if found.other else "")
     test = found.test.replace("_", " ")
     return [name, found.level, test, f"{found.effect:.3g}", f"{found.p:.2g}", found.sentence.replace("`", "")]
-
-
-def _bare(column: str) -> str:
-    return spoken(column).replace("`", "")
 
 
 def _drift(frames: Frames, verdict: DriftVerdict) -> list[BaseWidgetInfo]:
@@ -274,22 +294,17 @@ def _quality(quality: Quality, most: int, seed: int) -> list[BaseWidgetInfo]:
     sides = [side for side in (quality.current, quality.reference) if side is not None]
     tables = [_labelled(quality, side, most, seed) for side in sides]
     names = ("Labelled rows of the window", "Labelled rows of the reference")
-    said = [
-        (name, _part(len(table), len(side.labels))) for name, table, side in zip(names, tables, sides, strict=False)
-    ]
+    said = [(name, _part(len(table), len(side.y))) for name, table, side in zip(names, tables, sides, strict=False)]
     said.append(("Which figures count", "Tiltyard's, which are of all labelled rows; these are of the drawn ones."))
     if quality.task.is_classification:
-        wanted = set(quality.classes[-1:] if quality.task is Task.BINARY else ())
-        if any(len(set(side.labels)) < 2 or not wanted <= set(side.labels) for side in sides):
+        if any(len(np.unique(side.y)) < 2 for side in sides):
             said.append(("Not drawn", "Labels of two classes are needed, and only one has come so far."))
             return [table_data(title="", column_names=["", ""], data=said)]
         threshold = quality.threshold if quality.task is Task.BINARY else None
         definition, preset = _classification(quality), ClassificationPreset(probas_threshold=threshold)
     else:
-        task = Regression(target="label", prediction="prediction")
-        definition = DataDefinition(
-            numerical_columns=["label", "prediction"], categorical_columns=[], regression=[task]
-        )
+        task = Regression(target=_TRUE, prediction=_ANSWER)
+        definition = DataDefinition(numerical_columns=[_TRUE, _ANSWER], categorical_columns=[], regression=[task])
         preset = RegressionPreset()
     opening = table_data(title="", column_names=["", ""], data=said)
     return [opening, *_widgets(preset, definition, tables[0], tables[1] if len(tables) > 1 else None)]
@@ -297,28 +312,28 @@ def _quality(quality: Quality, most: int, seed: int) -> list[BaseWidgetInfo]:
 
 def _labelled(quality: Quality, answered: Answered, most: int, seed: int) -> pd.DataFrame:
     """Return labelled answers as a table, classes with their own share each."""
-    classes = quality.task.is_classification
-    strata = pd.factorize(answered.labels)[0].astype(np.int64) if classes else np.zeros(len(answered.labels), np.int64)
-    drawn = draw_rows(strata, most, seed)
-    columns = {"label": answered.labels[drawn], "prediction": answered.predictions[drawn]}
-    if classes:
-        shown = quality.classes if quality.task is Task.MULTICLASS else quality.classes[-1:]
-        columns |= {f"{name}": answered.probabilities[name][drawn] for name in shown if name in answered.probabilities}
-    return pd.DataFrame(columns)
+    if quality.task is Task.REGRESSION:
+        drawn = draw_rows(np.zeros(len(answered.y), np.int64), most, seed)
+        return pd.DataFrame({_TRUE: answered.y[drawn], _ANSWER: answered.predictions.array[drawn]})
+    drawn = draw_rows(answered.y.astype(np.int64), most, seed)
+    names = np.array(quality.classes, dtype=object)
+    predicted = answered.predictions.labels(quality.threshold)
+    table = {_TRUE: names[answered.y.astype(np.int64)[drawn]], _ANSWER: names[predicted[drawn]]}
+    shown = range(1, 2) if quality.task is Task.BINARY else range(len(names))
+    return pd.DataFrame(table | {str(names[code]): answered.predictions.array[drawn, code] for code in shown})
 
 
 def _classification(quality: Quality) -> DataDefinition:
     """Return what the columns of labelled answers are to Evidently; it wants probabilities under the classes' names."""
-    known = all(name in quality.current.probabilities for name in quality.classes)
-    names = {"target": "label", "prediction_labels": "prediction"}
+    names = {"target": _TRUE, "prediction_labels": _ANSWER}
     if quality.task is Task.BINARY:
-        positive = quality.classes[-1]
-        task = BinaryClassification(**names, prediction_probas=positive if known else None, pos_label=positive)
-        numbers = [positive] if known else []
+        positive = quality.classes[1]
+        numbers = [positive]
+        task = BinaryClassification(**names, prediction_probas=numbers[0], pos_label=positive)
     else:
-        numbers = list(quality.classes) if known else []
-        task = MulticlassClassification(**names, prediction_probas=numbers or None)
-    return DataDefinition(categorical_columns=["label", "prediction"], numerical_columns=numbers, classification=[task])
+        numbers = list(quality.classes)
+        task = MulticlassClassification(**names, prediction_probas=numbers)
+    return DataDefinition(categorical_columns=[_TRUE, _ANSWER], numerical_columns=numbers, classification=[task])
 
 
 def _page(title: str, groups: Sequence[BaseWidgetInfo]) -> str:
