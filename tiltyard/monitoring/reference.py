@@ -30,6 +30,8 @@ from tiltyard.predictions.columns import KIND_TYPES
 from tiltyard.project.metrics import Task
 from tiltyard.project.section import Section
 
+Clusters = Literal["row", "key", "time"]
+
 REFERENCE = "reference"
 """Folder of the reference within a version's files."""
 
@@ -78,6 +80,8 @@ class Facts(Section):
         contract: Digest of the data contract.
         metric: Primary metric.
         score: The metric on all test rows, with its 95 % interval.
+        clusters: What belongs together among the test rows, and so among those of a window: nothing (`row`), rows of
+            one group (`key`), or rows of neighbouring times (`time`).
         importance: Drop of the metric when a column is shuffled, largest first; names as in the contract.
         kinds: Kind of every column, named as in the prediction log, answers last.
         test: Counts over the test rows.
@@ -91,6 +95,7 @@ class Facts(Section):
     contract: str
     metric: str
     score: Estimate
+    clusters: Clusters = "row"
     importance: tuple[tuple[str, Estimate], ...] = ()
     kinds: dict[str, Kind]
     test: Counts
@@ -103,10 +108,12 @@ class Rows(NamedTuple):
     Attributes:
         test: Row numbers, int64.
         training: Row numbers of those that the model learnt from, int64.
+        clusters: What belongs together among the test rows.
     """
 
     test: NDArray[np.int64]
     training: NDArray[np.int64]
+    clusters: Clusters = "row"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +174,7 @@ def write_reference(
     Returns:
         The files by their place within a version's files.
     """
-    test, training = (frame.iloc[part] for part in rows)
+    test, training = frame.iloc[rows.test], frame.iloc[rows.training]
     most = _most_rows(len(contract.features))
     judged, learnt = _drawn(test, most, seed), _drawn(training, most, seed)
     answers = _answers(predict(feature_columns(judged, contract)), contract, scorecard.threshold)
@@ -179,6 +186,7 @@ def write_reference(
         contract=contract.digest,
         metric=scorecard.primary,
         score=scorecard.metrics[scorecard.primary],
+        clusters=rows.clusters,
         importance=scorecard.importance,
         kinds={column.name: column.kind for column in (*features_of(contract), *answers_of(contract))},
         test=_counts(test, contract),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tiltyard.bundle.runtime import Runtime
 from tiltyard.data.parts import Part
+from tiltyard.data.split import Split
 from tiltyard.errors import AbsentError
 from tiltyard.evaluation.records import Scorecard
-from tiltyard.monitoring.reference import REFERENCE, RETRAIN, Reference, Rows, read_reference, write_reference
+from tiltyard.monitoring.reference import REFERENCE, RETRAIN, Clusters, Reference, Rows, read_reference, write_reference
 from tiltyard.registry import models
 from tiltyard.registry.records import ModelRef
 from tiltyard.steps.bundling import BundleRef
@@ -23,7 +24,7 @@ def reference_files(run: TrainingRun, bundle: BundleRef, scorecard: Scorecard) -
         run.file(f"{REFERENCE}/rows").parent,
         load_table(run),
         run.contract,
-        Rows(split.rows(Part.TEST), split.rows(Part.TRAIN, Part.VALIDATION, Part.CALIBRATION)),
+        Rows(split.rows(Part.TEST), split.rows(Part.TRAIN, Part.VALIDATION, Part.CALIBRATION), _clusters(run, split)),
         predict=Runtime.load(bundle.folder).predict,
         scorecard=scorecard,
         seed=run.project.search.seed,
@@ -49,3 +50,10 @@ def load_reference(place: Place, ref: ModelRef) -> Reference:
             cure=RETRAIN,
         )
     return read_reference(models.download(place.registry, ref, REFERENCE, folder), where=str(ref))
+
+
+def _clusters(run: TrainingRun, split: Split) -> Clusters:
+    """Return what belonged together when the test rows were judged."""
+    if run.project.data.group is not None:
+        return "key"
+    return "time" if split.order.any() else "row"
