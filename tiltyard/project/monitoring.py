@@ -38,8 +38,8 @@ class MonitoringSection(Section):
     """What harm leads to: a training run (`automatic`), a message to a person (`alert`), or a line in the record
     (`never`). Broken data never leads to training, and is always told."""
     cooldown_hours: Annotated[float, Field(ge=0, le=24 * 365, strict=False)] = 24.0
-    """Least time between two retrainings and after a promotion; it doubles with every retraining that did not give a
-    new champion."""
+    """Least time between two retrainings, and after a promotion; it doubles with every further retraining that gives no
+    new champion, up to 32 times as long."""
     most_per_day: Annotated[int, Field(ge=0, le=1000)] = 1
     """Most retrainings in any 24 hours."""
     most_per_week: Annotated[int, Field(ge=0, le=1000)] = 3
