@@ -16,7 +16,7 @@ from tiltyard.errors import DataError, StorageError, UsageError
 from tiltyard.evaluation import records
 from tiltyard.monitoring.calibration import Calibration
 from tiltyard.monitoring.estimate import Estimate
-from tiltyard.monitoring.findings import DriftVerdict, Finding, Suspect
+from tiltyard.monitoring.findings import DriftVerdict, Finding, Span, Suspect
 from tiltyard.monitoring.history import (
     MOST_SAMPLES,
     Check,
@@ -30,11 +30,10 @@ from tiltyard.monitoring.history import (
 )
 from tiltyard.monitoring.packing import pack_sample, unpack_sample
 from tiltyard.monitoring.performance import Performance
-from tiltyard.monitoring.policy import Decision, Told, decide
+from tiltyard.monitoring.policy import Decision, Told
 from tiltyard.monitoring.quality import QualityFinding
 from tiltyard.monitoring.sample import ColumnSample, Sample
 from tiltyard.predictions.reading import Window
-from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.storage.folder import FolderStore
 
 DAY = timedelta(days=1)
@@ -89,12 +88,12 @@ def full(day: float) -> Check:
         day,
         drift=drift,
         quality=(trouble,),
-        performance=performance,
-        performances=(performance, performance),
+        performance=(performance, performance),
         estimate=estimate,
         reference=score,
         decision=DECISION,
         accepted=True,
+        vindicated=(Span(start=NOON - DAY, end=NOON),),
         calibration=calibration,
     )
 
@@ -185,6 +184,7 @@ def test_samples_of_the_latest_windows_are_kept(history: History, store: FolderS
     for day in range(MOST_SAMPLES + 3):
         history.keep(check(day), sample())
     history.keep(check(20, version=4), sample())
+    assert all(one.sampled for one in history.checks())
     kept = [history.sample(one) is not None for one in history.checks()]
     assert kept == [False] * 3 + [True] * (MOST_SAMPLES + 1)
     assert history.sample(check(30)) is None
@@ -217,6 +217,8 @@ def test_windows_that_are_nearly_the_same_count_once() -> None:
     assert not is_fresh(hourly, now, 3)
     assert is_fresh(hourly[:100], now, 3)
     assert is_fresh([one.model_copy(update={"accepted": False}) for one in hourly], now, 3)
+    span = Span(start=NOON + 3 * DAY, end=NOON + 10 * DAY)
+    assert not is_fresh([check(7, days=7, vindicated=(span,))], now, 3)
     daily = [check(day) for day in range(5)]
     assert apart(daily, check(5).window) == tuple(daily)
 
@@ -252,16 +254,6 @@ def test_a_window_that_is_checked_again_does_not_forget_its_retraining(history: 
     assert state.told == ()
     assert state_of([full(0), full(1)], (), project=MODEL, version=3).told == DECISION.told
     assert state_of([], (), project=MODEL, version=None).retrainings == ()
-
-
-def test_the_policy_reads_what_is_kept(history: History) -> None:
-    for day in range(3):
-        history.keep(full(day).model_copy(update={"quality": (), "decision": None}))
-    state = state_of(history.checks(), history.actions(), project=MODEL, version=3, since=NOON - 9 * DAY)
-    decision = decide(history.checks(), state, MonitoringSection(), NOON + 3 * DAY)
-    assert (decision.action, history.claim(decision, NOON + 3 * DAY)) == ("retrain", True)
-    state = state_of(history.checks(), history.actions(), project=MODEL, version=3, since=NOON - 9 * DAY)
-    assert decide(history.checks(), state, MonitoringSection(), NOON + 3 * DAY).action == "none"
 
 
 moments = st.integers(0, 1000).map(lambda minutes: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes))

@@ -20,10 +20,12 @@ from pydantic import AwareDatetime, ValidationError
 from tiltyard.errors import ConflictError, DataError, UsageError
 from tiltyard.evaluation import records
 from tiltyard.monitoring.calibration import Calibration
-from tiltyard.monitoring.observation import Observation
+from tiltyard.monitoring.estimate import Estimate
+from tiltyard.monitoring.findings import DriftVerdict, Span
 from tiltyard.monitoring.packing import pack_sample, unpack_sample
 from tiltyard.monitoring.performance import Performance
 from tiltyard.monitoring.policy import Decision, Mode, State
+from tiltyard.monitoring.quality import QualityFinding
 from tiltyard.monitoring.sample import Sample
 from tiltyard.predictions.reading import Window
 from tiltyard.project.section import Section
@@ -39,27 +41,43 @@ _SHARED = 0.5
 _Kept = TypeVar("_Kept", "Check", "Action")
 
 
-class Check(Observation):
-    """What one check found and what came of it: an observation for the policy, and what else is shown or needed later.
+class Check(Section):
+    """What one check found and what came of it.
 
     Attributes:
         model: Model.
+        start: First moment of its window.
+        end: The moment after its last.
+        version: Version whose answers were looked at; None when there were none.
         made: When it was made.
         rows: Predictions of the window.
-        performances: Scores of windows with labels by window and version, the newest last.
+        drift: The verdict on drift.
+        quality: In what ways the data is broken; empty when it is sound.
+        performance: Scores of windows with labels, this one's and earlier ones', the newest last.
+        estimate: Estimated score of the window.
         reference: The version's score on its own test rows.
         decision: What the policy decided; None before it was asked.
+        sampled: Whether a sample of it was kept.
         accepted: Whether later windows are calibrated on this one.
+        vindicated: Earlier windows that labels showed to be good by the time of this check.
         calibration: What was known of accepted windows after this one.
     """
 
     model: str
+    start: AwareDatetime
+    end: AwareDatetime
+    version: int | None
     made: AwareDatetime
     rows: int
-    performances: tuple[Performance, ...] = ()
+    drift: DriftVerdict
+    quality: tuple[QualityFinding, ...] = ()
+    performance: tuple[Performance, ...] = ()
+    estimate: Estimate | None = None
     reference: records.Estimate | None = None
     decision: Decision | None = None
+    sampled: bool = False
     accepted: bool = False
+    vindicated: tuple[Span, ...] = ()
     calibration: Calibration = Calibration()
 
     @property
@@ -123,7 +141,8 @@ class History:
             self._store.write(self._key("samples", name), pack_sample(sample))
             self._forget(check.version)
         key = self._key("checks", name)
-        content = json.dumps(check.model_dump(mode="json"), indent=1, ensure_ascii=False)  # keeps infinite effects
+        kept = check.model_copy(update={"sampled": check.sampled or sample is not None})
+        content = json.dumps(kept.model_dump(mode="json"), indent=1, ensure_ascii=False)  # keeps infinite effects
         self._store.write(key, content.encode())
         return key
 
@@ -271,15 +290,17 @@ def calibration_before(checks: Sequence[Check], window: Window, version: int | N
 
 
 def is_fresh(checks: Sequence[Check], window: Window, version: int | None) -> bool:
-    """Whether accepting a window adds to what is known: no accepted one shares more than half of its time.
+    """Whether accepting a window adds to what is known: no accepted or vindicated one shares most of its time.
 
     Args:
         checks: Checks of a model.
         window: The window that is looked at.
         version: Version that is looked at.
     """
-    accepted = [check for check in earlier(checks, window, version) if check.accepted]
-    return all(shared(check.window, window) <= _SHARED for check in accepted)
+    known = earlier(checks, window, version)
+    good = [check.window for check in known if check.accepted]
+    good += [Window(span.start, span.end) for check in known for span in check.vindicated]
+    return all(shared(one, window) <= _SHARED for one in good)
 
 
 def state_of(

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tiltyard.bundle.model import Predictions
+from tiltyard.data.coercion import arrow_column
 from tiltyard.data.contract import Contract, Kind
 from tiltyard.errors import DataError
 from tiltyard.monitoring.sample import FEATURE, PREDICTION, PROBABILITY, ColumnSample, Sample
@@ -73,6 +76,35 @@ def typed(batch: pa.RecordBatch, columns: Sequence[Logged]) -> pa.RecordBatch:
         for column in columns
     ]
     return pa.RecordBatch.from_arrays(arrays, [column.name for column in columns])
+
+
+def feature_arrays(frame: pd.DataFrame, contract: Contract) -> dict[str, Any]:
+    """Return the features of a typed table as the log has them.
+
+    Args:
+        frame: The table, protected columns protected.
+        contract: Its contract.
+    """
+    return {
+        f"{FEATURE}{column.name}": pc.cast(arrow_column(frame[column.name]), KIND_TYPES[column.kind])
+        for column in contract.features
+    }
+
+
+def answer_arrays(predictions: Predictions, contract: Contract, threshold: float) -> dict[str, Any]:
+    """Return answers as a typed window of the log has them.
+
+    Args:
+        predictions: The answers, classes in the order of the contract.
+        contract: The contract.
+        threshold: Decision threshold of the positive class.
+    """
+    if predictions.probabilities is None:
+        return {PREDICTION: pa.array(predictions.array, pa.float64())}
+    names = [str(label) for label in contract.classes]
+    chosen = pa.array(names, pa.string()).take(pa.array(predictions.labels(threshold)))
+    chances = zip(names, predictions.probabilities.T, strict=True)
+    return {PREDICTION: chosen} | {f"{PROBABILITY}{name}": pa.array(column) for name, column in chances}
 
 
 @dataclass

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tiltyard.bundle.model import Columns, Predictions
-from tiltyard.data.coercion import arrow_column, feature_columns, target_array
+from tiltyard.data.coercion import feature_columns, target_array
 from tiltyard.data.contract import Contract, Kind, Level
 from tiltyard.errors import DataError
 from tiltyard.evaluation.records import Estimate, Scorecard
 from tiltyard.evaluation.terms import Labels
-from tiltyard.monitoring.logged import Logged, Tally, answers_of, features_of, sample_of
+from tiltyard.monitoring.logged import Logged, Tally, answer_arrays, answers_of, feature_arrays, features_of, sample_of
 from tiltyard.monitoring.sample import FEATURE, PREDICTION, PROBABILITY, Sample, is_answer
-from tiltyard.predictions.columns import KIND_TYPES
 from tiltyard.project.metrics import Task
 from tiltyard.project.section import Section
 
@@ -177,7 +176,7 @@ def write_reference(
     test, training = frame.iloc[rows.test], frame.iloc[rows.training]
     most = _most_rows(len(contract.features))
     judged, learnt = _drawn(test, most, seed), _drawn(training, most, seed)
-    answers = _answers(predict(feature_columns(judged, contract)), contract, scorecard.threshold)
+    answers = answer_arrays(predict(feature_columns(judged, contract)), contract, scorecard.threshold)
     tables = [_table(judged, contract, _TEST, answers), _table(learnt, contract, _TRAINING, {})]
     facts = Facts(
         task=contract.task,
@@ -243,34 +242,16 @@ def _drawn(part: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     return part.iloc[np.sort(np.random.default_rng(seed).choice(len(part), most, replace=False))]
 
 
-def _features(part: pd.DataFrame, contract: Contract) -> dict[str, Any]:
-    """Return features as the log has them."""
-    return {
-        f"{FEATURE}{column.name}": pc.cast(arrow_column(part[column.name]), KIND_TYPES[column.kind])
-        for column in contract.features
-    }
-
-
-def _answers(predictions: Predictions, contract: Contract, threshold: float) -> dict[str, Any]:
-    """Return answers as a window of the log has them."""
-    if predictions.probabilities is None:
-        return {PREDICTION: pa.array(predictions.array, pa.float64())}
-    names = [str(label) for label in contract.classes]
-    chosen = pa.array(names, pa.string()).take(pa.array(predictions.labels(threshold)))
-    chances = zip(names, predictions.probabilities.T, strict=True)
-    return {PREDICTION: chosen} | {f"{PROBABILITY}{name}": pa.array(column) for name, column in chances}
-
-
 def _table(part: pd.DataFrame, contract: Contract, name: str, answers: Mapping[str, Any]) -> pa.Table:
     """Return the rows of a part that are kept."""
     columns = {_PART: pa.repeat(pa.scalar(name), len(part)), _LABEL: pa.array(target_array(part, contract))}
-    return pa.table({**columns, **_features(part, contract), **answers})
+    return pa.table({**columns, **feature_arrays(part, contract), **answers})
 
 
 def _counts(part: pd.DataFrame, contract: Contract) -> Counts:
     """Count over all rows of a part."""
     tally = Tally(features_of(contract))
-    tally.add(pa.RecordBatch.from_pydict(_features(part, contract)))
+    tally.add(pa.RecordBatch.from_pydict(feature_arrays(part, contract)))
     return Counts(rows=tally.rows, missing=tally.missing, new=tally.new, outside=tally.outside)
 
 
