@@ -116,7 +116,7 @@ def test_drift_is_not_called_broken_data(by: float, scale: float, rows: int) -> 
 @pytest.mark.exhaustive
 def test_drift_of_any_kind_is_not_called_broken_data() -> None:
     called = 0
-    for seed in range(2000):
+    for seed in range(500):
         random = np.random.default_rng(seed)
         rows = int(random.choice([100, 500, 2000, 10_000]))
         found = moved(random.uniform(-1, 1), random.uniform(0.75, 1.33), seed, rows)
@@ -250,6 +250,21 @@ def test_a_season_s_new_level_is_no_other_spelling() -> None:
     found = values(500, 1)
     found["plan"] = np.full(500, "summer", dtype=object)
     assert not kinds(sample(found))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (("Basic", "PLUS ", "pro.", "t"), {"wrong_schema"}),
+        (("0", "1", "2", "3"), {"wrong_schema"}),
+        (("may", "jun", "jul", "aug"), set()),
+        (("Basic", "PLUS "), set()),
+    ],
+)
+def test_other_spellings_are_told_from_further_levels(now: tuple[str, ...], expected: set[str]) -> None:
+    found = values(500, 1)
+    found["plan"] = np.resize(np.array(now, dtype=object), 500)
+    assert kinds(sample(found)) == expected
 
 
 def test_a_row_of_few_possible_values_may_repeat_itself() -> None:

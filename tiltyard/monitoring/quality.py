@@ -39,11 +39,20 @@ _RARE = 0.02
 _CONSTANT = 0.98
 """Share of rows with one value in a column that varied in every window before."""
 
+_VARIED = 0.5
+"""Share of rows with the most common value, at most, in a window in which a column varied."""
+
+_WINDOWS = 4
+"""Accepted windows from which it is known whether a column of few values ever stands still."""
+
 _REPEATED = 0.2
 """Share of rows that repeat another, of those that would not do so in the reference."""
 
 _UNKNOWN = 0.8
 """Share of values that are no level of the contract."""
+
+_FEW_LEVELS = 4
+"""Known levels up to which new ones may well be the next months or seasons."""
 
 _QUIET = 0.1
 """Share of the usual traffic below which hardly anything arrives."""
@@ -106,8 +115,8 @@ def check_quality(
         reference: Rows that are known to be good.
         contract: What every column is.
         usual_rows: Rows of the windows before, of the same length; without them only an empty window is named.
-        usual: Samples of accepted windows. With three or more, a column of few values that is constant now and was so
-            in none of them is stuck; without them such a column, as a month or a daily rate, may well stand still.
+        usual: Samples of accepted windows. With four or more, a column of few values that is constant now and varied in
+            all of them is stuck; without them such a column, as a month or a daily rate, may well stand still.
         ignore: Columns left out, by their names in the contract.
 
     Returns:
@@ -218,22 +227,41 @@ def _repeats(sample: Sample, names: Sequence[str], rows: int) -> float:
 def _unknown(two: _Two) -> Iterator[QualityFinding]:
     """Name the categories whose levels are mostly new: other spellings, or another column's values.
 
-    A month or a season brings new levels too, one or two at a time; another spelling brings as many as there were.
+    A month or a season brings new levels too, one or two at a time; another spelling brings as many as there were, and
+    where these are few, they look like those that are known.
     """
     found: dict[str, float] = {}
     for pair in two.pairs:
-        known, there = set(_levels(pair.before)), two.now.rows - pair.now.missing
+        known, there = {str(level) for level in _levels(pair.before)}, two.now.rows - pair.now.missing
         if pair.now.kind is not Kind.CATEGORY or not there or two.before.rows == 0:
             continue
         share = pair.now.new / there
-        unknown = len(set(_levels(pair.now)) - known)
+        unknown = {str(level) for level in _levels(pair.now)} - known
         before = pair.before.new / max(1, two.before.rows - pair.before.missing)
-        if _beyond(share, before) >= _UNKNOWN and unknown >= max(2, 0.75 * len(known)):
+        if _beyond(share, before) >= _UNKNOWN and _spelled_otherwise(unknown, known):
             found[pair.name] = share
     if found:
         names, most = list(found), max(found.values())
         sentence = f"{_listed(names)}: {most:.0%} of the values are no level that the contract knows."
         yield _about("wrong_schema", names, most, sentence)
+
+
+def _spelled_otherwise(unknown: Collection[str], known: Collection[str]) -> bool:
+    """Return whether unknown levels stand for the known ones, and are not simply further ones."""
+    if len(unknown) < max(2, 0.75 * len(known)):
+        return False
+    if len(known) > _FEW_LEVELS:
+        return True
+    if all(level.isdecimal() for level in unknown) and not any(level.isdecimal() for level in known):
+        return True
+    ours, theirs = ({_letters(level) for level in levels} for levels in (known, unknown))
+    return all(
+        any(one and other and (one.startswith(other) or other.startswith(one)) for one in ours) for other in theirs
+    )
+
+
+def _letters(level: str) -> str:
+    return "".join(letter for letter in level.casefold() if letter.isalnum())
 
 
 def _levels(column: ColumnSample) -> NDArray[Any]:
@@ -274,8 +302,8 @@ def _standing_still(pair: _Pair, usual: Sequence[Sample]) -> float | None:
     if continuous and share >= _STUCK:
         return share
     earlier = [_levels(sample.columns[pair.name]) for sample in usual if pair.name in sample.columns]
-    varied = [_most_common(values)[1] <= 0.8 for values in earlier if len(values) >= FEWEST_ROWS]
-    return share if len(varied) >= 3 and all(varied) and share >= _CONSTANT else None
+    varied = [_most_common(values)[1] <= _VARIED for values in earlier if len(values) >= FEWEST_ROWS]
+    return share if len(varied) >= _WINDOWS and all(varied) and share >= _CONSTANT else None
 
 
 def _most_common(values: NDArray[Any]) -> tuple[Any, float]:

@@ -15,6 +15,11 @@ Floats = NDArray[np.float64]
 FAR = 0.5
 """Distance from the reference below which nothing was converted; a normal column that moved by one spread has 0.38."""
 
+_FAR_FOR_SMALL = 0.7
+"""The same for factors below `_SMALL`, which a heavy tail that drifts can come near to."""
+
+_SMALL = 6.0
+
 CLOSE = 0.08
 """Distance that may remain after the conversion, beside what chance makes; moving a normal column by 0.2 standard
 deviations makes as much."""
@@ -105,11 +110,12 @@ def find_conversion(reference: NDArray[Any], current: NDArray[Any]) -> Conversio
     if far < FAR:
         return None
     chance = 1.36 * np.sqrt(1 / len(before) + 1 / len(now))
-    allowed = min(CLOSE + chance, far / 4)
+    allowed = min(CLOSE + chance, far / 5)
     with np.errstate(over="ignore"):
         left = [distance(np.sort(before * found.factor + found.offset), now) for found in CONVERSIONS]
     best = int(np.argmin(left))
-    return CONVERSIONS[best] if left[best] <= allowed else None
+    needed = FAR if abs(np.log(abs(CONVERSIONS[best].factor))) >= np.log(_SMALL) else _FAR_FOR_SMALL
+    return CONVERSIONS[best] if left[best] <= allowed and far >= needed else None
 
 
 def _finite(values: NDArray[Any]) -> Floats:
