@@ -24,6 +24,7 @@ from tiltyard.cli.init import init
 from tiltyard.cli.logs import logs
 from tiltyard.cli.predict import predict
 from tiltyard.cli.promote import promote, rollback
+from tiltyard.cli.replay import replay
 from tiltyard.cli.resume import resume
 from tiltyard.cli.rollout import COMMANDS as ROLLOUT
 from tiltyard.cli.schema import schema
@@ -83,6 +84,7 @@ for _command in (
     logs,
     doctor,
     history,
+    replay,
     approvals,
     approve,
     reject,

@@ -3,20 +3,15 @@
 from pathlib import Path
 
 import joblib
-import pandas as pd
 
-from tiltyard.bundle.encoder import Encoder
 from tiltyard.bundle.model import FittedModel
-from tiltyard.data.coercion import feature_columns, target_array
-from tiltyard.data.parts import Part
 from tiltyard.data.split import Split
-from tiltyard.project.metrics import Task
 from tiltyard.project.section import Section
 from tiltyard.steps.data import load_split, load_table
-from tiltyard.steps.jury import Asked
+from tiltyard.steps.problem import fit_rows, make_problem
 from tiltyard.steps.progress import tell
 from tiltyard.steps.run import TrainingRun
-from tiltyard.training.fit import FitRows, fit
+from tiltyard.training.fit import fit
 from tiltyard.training.leaderboard import write_leaderboard
 from tiltyard.training.problem import Problem, SearchResult
 from tiltyard.training.tuner import search
@@ -38,42 +33,9 @@ class FittedRef(Section):
     threshold: float
 
 
-def make_problem(asked: Asked, frame: pd.DataFrame, split: Split, code_folder: Path | None) -> Problem:
-    """Return the prediction problem of a typed table.
-
-    Args:
-        asked: Project and contract in use.
-        frame: The typed table.
-        split: Its split.
-        code_folder: Folder that the project's own estimators are imported from; None when there are none.
-    """
-    y, encoder, settings = target_array(frame, asked.contract), Encoder.of(asked.contract), asked.project.search
-    return Problem(
-        task=asked.contract.task,
-        matrix=encoder.encode(feature_columns(frame, asked.contract)),
-        y=y,
-        features=encoder.features,
-        classes=0 if asked.contract.task is Task.REGRESSION else len(asked.contract.classes),
-        folds=tuple(split.folds(y, asked.project)),
-        metric=asked.project.search_metric,
-        class_weight=settings.class_weight,
-        seed=settings.seed,
-        code_folder=code_folder,
-    )
-
-
 def problem_of(run: TrainingRun, split: Split) -> Problem:
     """Return the prediction problem of a run."""
     return make_problem(run, load_table(run), split, run.workplace.folder)
-
-
-def fit_rows(split: Split) -> FitRows:
-    """Return which rows of a split the final fit uses for what."""
-    return FitRows(
-        train=split.rows(Part.TRAIN),
-        validation=split.rows(Part.VALIDATION),
-        calibration=split.rows(Part.CALIBRATION),
-    )
 
 
 def tune(run: TrainingRun) -> SearchResult:

@@ -22,8 +22,8 @@ from tiltyard.evaluation.scorecard import evaluate
 from tiltyard.evaluation.wording import title
 from tiltyard.monitoring.reference import Reference, Rows, read_reference, write_reference
 from tiltyard.steps.jury import Jury, compare_answers, jury_of
+from tiltyard.steps.problem import fit_rows, make_problem
 from tiltyard.steps.replaying.stream import Range, Stream
-from tiltyard.steps.training import fit_rows, make_problem
 from tiltyard.training.fit import fit
 from tiltyard.training.tuner import search
 
