@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tiltyard.data.contract import Column, Contract, Kind
 
 Hashes = NDArray[np.uint64]
 
+_AT_ONCE = 1 << 15
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -104,3 +106,48 @@ def row_keys(frame: pd.DataFrame, contract: Contract) -> Hashes:
 def _text_hash(text: str) -> np.uint64:
     """Hash a string to 64 bits."""
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()))
+
+
+def text_hashes(texts: pa.StringArray, seed: int = 0) -> Hashes:
+    """Hash texts to 64 bits, all at once.
+
+    The bytes of a text are summed, each times a random number of its place: multilinear hashing (Carter & Wegman 1979;
+    Lemire & Kaser 2014, "Strongly universal string hashing is fast"), finished by SplitMix64.
+
+    Args:
+        texts: n texts, none missing.
+        seed: Texts that collide under one seed do so under no other.
+
+    Returns:
+        uint64, shape (n,).
+
+    Example:
+        >>> one, other, again = text_hashes(pa.array(["9f-0", "9f-1", "9f-0"]))
+        >>> bool(one == again), bool(one == other)
+        (True, False)
+    """
+    pieces = [_hashed(texts.slice(start, _AT_ONCE), seed) for start in range(0, len(texts), _AT_ONCE)]
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.uint64)
+
+
+def _hashed(texts: pa.StringArray, seed: int) -> Hashes:
+    """Hash some texts, with 25 times their memory."""
+    _, places, content = texts.buffers()
+    offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    lengths = np.diff(offsets)
+    total = int(lengths.sum())
+    if total == 0:
+        return mix(np.zeros(len(texts), np.uint64))
+    letters = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+    starts = offsets[:-1] - offsets[0]
+    place = np.arange(total) - np.repeat(starts, lengths)
+    with np.errstate(over="ignore"):
+        terms = _weights(int(lengths.max()), seed)[place] * (letters.astype(np.uint64) + np.uint64(1))
+        sums = np.zeros(len(texts), np.uint64)
+        sums[lengths > 0] = np.add.reduceat(terms, starts[lengths > 0])
+    return mix(sums)
+
+
+def _weights(count: int, seed: int) -> Hashes:
+    """Return a random odd number for each place of a text."""
+    return mix(np.arange(count, dtype=np.uint64) + (np.uint64(seed) << np.uint64(32))) | np.uint64(1)

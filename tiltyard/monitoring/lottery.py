@@ -2,9 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from tiltyard.data.row_keys import Hashes, keyed, mix
+from tiltyard.data.row_keys import Hashes, keyed, text_hashes
+
+__all__ = ["Lottery", "text_hashes"]
 
 
 class Lottery:
@@ -61,41 +62,3 @@ class Lottery:
         self._kept, self._ranks, self._waiting = table.to_batches(), [ranks[order]], len(order)
         if len(order) == self._most:
             self._limit = ranks[order[-1]]
-
-
-def text_hashes(texts: pa.StringArray) -> Hashes:
-    """Hash texts to 64 bits, all at once.
-
-    The bytes of a text are summed, each times a random number of its place: multilinear hashing (Carter & Wegman 1979;
-    Lemire & Kaser 2014, "Strongly universal string hashing is fast"), finished by SplitMix64.
-
-    Args:
-        texts: n texts, none missing.
-
-    Returns:
-        uint64, shape (n,).
-
-    Example:
-        >>> one, other, again = text_hashes(pa.array(["9f-0", "9f-1", "9f-0"]))
-        >>> bool(one == again), bool(one == other)
-        (True, False)
-    """
-    _, places, content = texts.buffers()
-    offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    lengths = np.diff(offsets)
-    total = int(lengths.sum())
-    if total == 0:
-        return mix(np.zeros(len(texts), np.uint64))
-    letters = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
-    starts = offsets[:-1] - offsets[0]
-    place = np.arange(total) - np.repeat(starts, lengths)
-    with np.errstate(over="ignore"):
-        terms = _weights(int(lengths.max()))[place] * (letters.astype(np.uint64) + np.uint64(1))
-        sums = np.zeros(len(texts), np.uint64)
-        sums[lengths > 0] = np.add.reduceat(terms, starts[lengths > 0])
-    return mix(sums)
-
-
-def _weights(count: int) -> NDArray[np.uint64]:
-    """Return a random odd number for each place of a text."""
-    return mix(np.arange(count, dtype=np.uint64)) | np.uint64(1)
