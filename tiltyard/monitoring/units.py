@@ -24,6 +24,12 @@ CLOSE = 0.08
 """Distance that may remain after the conversion, beside what chance makes; moving a normal column by 0.2 standard
 deviations makes as much."""
 
+_ELSEWHERE = 0.9
+"""Distance at which hardly a value is where values were; powers of ten may then explain it with drift beside them."""
+
+_NEAR = 0.3
+"""Distance that may remain after a power of ten is undone; a window much narrower than the reference leaves more."""
+
 _FEWEST_VALUES = 5
 """Different values in the reference below which any column fits some conversion."""
 
@@ -115,7 +121,10 @@ def find_conversion(reference: NDArray[Any], current: NDArray[Any]) -> Conversio
         left = [distance(np.sort(before * found.factor + found.offset), now) for found in CONVERSIONS]
     best = int(np.argmin(left))
     needed = FAR if abs(np.log(abs(CONVERSIONS[best].factor))) >= np.log(_SMALL) else _FAR_FOR_SMALL
-    return CONVERSIONS[best] if left[best] <= allowed and far >= needed else None
+    if left[best] <= allowed and far >= needed:
+        return CONVERSIONS[best]
+    best = int(np.argmin(left[: len(_DECIMAL)]))
+    return CONVERSIONS[best] if left[best] <= _NEAR and far >= _ELSEWHERE else None
 
 
 def _finite(values: NDArray[Any]) -> Floats:
