@@ -40,9 +40,7 @@ def arrivals(draw: st.DrawFn) -> list[Part]:
 def batch(kind: str, rows: list[tuple[str, Any, int]]) -> pa.RecordBatch:
     names, found, times = zip(*rows, strict=True)
     moments, typed = pa.array(times, pa.int64()).cast(MOMENT), pa.array(found, TYPES[kind][1])
-    return pa.RecordBatch.from_pydict(
-        {"id": pa.array(names), "label": pa.array(found, TYPES[kind][1]), "time": moments}
-    )
+    return pa.RecordBatch.from_pydict({"id": pa.array(names), "label": typed, "time": moments})
 
 
 def one_by_one(parts: list[Part]) -> dict[str, Known]:

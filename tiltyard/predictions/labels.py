@@ -38,7 +38,7 @@ class Labels:
     """The labels in force, by prediction id (`{request}-{row}`).
 
     Labels are merged by a maximum, which is commutative, associative and idempotent: any order, parts and repetition
-    give the same. They are kept as columns, about 60 bytes each, and merged when there are twice as many.
+    give the same. They are kept as columns, and merged whenever as many wait as are merged already.
     """
 
     def __init__(self) -> None:
