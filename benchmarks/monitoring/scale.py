@@ -1,10 +1,11 @@
-"""What sampling a window of the prediction log costs, by rows and columns: wall and CPU time, and peak memory.
+"""What a check of a window costs, by rows and columns: wall and CPU time, and peak memory.
 
     python -m benchmarks.monitoring.scale [FOLDER]
 
-Objects are those that the sidecar ships, of one segment of 8 MiB each, ten a day. Each size is read by a process of its
-own, so that its peak memory is that of the read and of the libraries. FOLDER is where the log goes, 4 GB for a while;
-the temporary folder when left out.
+A check here is all that is done with rows: the sample of the window, what drifted and what is broken in it, and its
+labels, of which every second prediction has one, joined and scored. Objects are those that the sidecar ships, of one
+segment of 8 MiB each, ten a day. Each size is checked by a process of its own, so that its peak memory is that of the
+check and of the libraries. FOLDER is where the log goes, 2 GB for a while; the temporary folder when left out.
 """
 
 import json
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ import numpy as np
 import pyarrow as pa
 
 from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.monitoring.drift import check_drift
+from tiltyard.monitoring.labelled import collect, columns_for
+from tiltyard.monitoring.performance import performance
+from tiltyard.monitoring.quality import check_quality
 from tiltyard.monitoring.windows import read_window
 from tiltyard.predictions.columns import FEATURE, KIND_TYPES
-from tiltyard.predictions.parts import PREDICTIONS, object_key
-from tiltyard.predictions.reading import Window
+from tiltyard.predictions.parts import FEEDBACK, PREDICTIONS, object_key
+from tiltyard.predictions.reading import Window, read_labelled
 from tiltyard.predictions.shipping import parquet_bytes
 from tiltyard.project.metrics import Task
 from tiltyard.storage.folder import FolderStore
@@ -35,6 +41,7 @@ SIZES = ((375_000, 100), (750_000, 100), (1_500_000, 100), (3_000_000, 100), (3_
 START = datetime(2026, 11, 1, tzinfo=UTC)
 OBJECT_ROWS = 7_500
 OBJECTS_A_DAY = 10
+EVERY_SECOND = pa.array(range(0, OBJECT_ROWS, 2))
 LEVELS = tuple(f"level {number}" for number in range(12))
 KINDS = (*[Kind.NUMBER] * 12, *[Kind.CATEGORY] * 5, Kind.INTEGER, Kind.BOOLEAN, Kind.TIME)
 """Kinds of twenty columns, which repeat."""
@@ -103,40 +110,71 @@ def about(number: int, day: datetime) -> dict[str, Any]:
     }
 
 
+def labels(rows: int) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the labels of every second prediction, a day late."""
+    for number in range(rows // OBJECT_ROWS):
+        day = START + timedelta(days=number // OBJECTS_A_DAY + 1)
+        content = about(number, day)
+        arrived = pa.table(
+            {
+                "id": content["id"],
+                "label": pa.array(np.where(np.random.default_rng(number).random(OBJECT_ROWS) < 0.5, "yes", "no")),
+                "time": content["time"],
+                "received": content["time"],
+                "model": content["model"],
+            }
+        )
+        yield object_key(FEEDBACK, MODEL, f"{day:%Y-%m-%d}", f"category-host-{number:06d}"), arrived.take(EVERY_SECOND)
+
+
 def measure(folder: Path, columns: int) -> dict[str, float]:
-    """Return what one read of a whole log costs this process."""
-    store = FolderStore(folder)
+    """Return what one check of a whole log costs this process, in seconds and megabytes."""
+    store, about_it = FolderStore(folder), contract(columns)
     window = Window(START, START + timedelta(days=365))
+    first_day = Window(START, START + timedelta(days=1))
+    reference = read_window(store, MODEL, first_day, about_it, versions={3}, seed=1).sample
     began, spent = time.perf_counter(), time.process_time()
-    sample = read_window(store, MODEL, window, contract(columns), versions={3}).sample
+    sample = read_window(store, MODEL, window, about_it, versions={3}).sample
+    read = time.process_time() - spent
+    check_drift(reference, [sample])
+    check_quality(sample, reference, about_it)
+    compared = time.process_time() - spent - read
+    batches = read_labelled(store, MODEL, window, versions={3}, columns=columns_for(about_it.classes))
+    score = performance(collect(batches, about_it.classes), "roc_auc", start=window.start, end=window.end)
+    cpu = time.process_time() - spent
+    assert (score.rows, score.labelled) == (sample.rows, sample.rows // 2)
     return {
-        "rows": sample.rows,
-        "sampled": sample.sampled,
         "wall": time.perf_counter() - began,
-        "cpu": time.process_time() - spent,
+        "cpu": cpu,
+        "read": read,
+        "compared": compared,
+        "labels": cpu - read - compared,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def main(place: str) -> None:
-    """Write each log, read it by a process of its own, and print a line each."""
-    print("     rows  columns  log MB  wall s   CPU s  peak MB  µs a row and column")
+    """Write each log, check it by a process of its own, and print a line each."""
+    print("     rows  columns  log MB  wall s   CPU s = sample + compare + labels  peak MB  µs a row and column")
     for rows, columns in SIZES:
         with tempfile.TemporaryDirectory(dir=place) as folder:
-            for key, table in objects(rows, columns):
+            for key, table in chain(objects(rows, columns), labels(rows)):
                 file = Path(folder) / key
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(parquet_bytes(table))
             size = sum(file.stat().st_size for file in Path(folder).rglob("*.parquet")) / 1e6
-            command = [sys.executable, "-m", __spec__.name, "--read", folder, str(columns)]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            each = found["cpu"] / rows / columns * 1e6
-            times = f"{found['wall']:7.1f} {found['cpu']:7.1f}"
-            print(f"{rows:9,} {columns:8} {size:7.0f} {times} {found['peak']:8.0f} {each:8.3f}", flush=True)
+            command = [sys.executable, "-m", __spec__.name, "--check", folder, str(columns)]
+            found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+            spent = f"{found['cpu']:7.1f} {found['read']:8.1f} {found['compared']:9.1f} {found['labels']:8.1f}"
+            each = f"{found['read'] / rows / columns * 1e6:8.3f}"
+            print(
+                f"{rows:9,} {columns:8} {size:7.0f} {found['wall']:7.1f} {spent} {found['peak']:8.0f} {each}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--read"]:
+    if sys.argv[1:2] == ["--check"]:
         print(json.dumps(measure(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
         main(sys.argv[1] if sys.argv[1:] else tempfile.gettempdir())
