@@ -1,6 +1,7 @@
 """Pictures over time, as PNG: score, drift by column, traffic, labels; drawn without a display or global state."""
 
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta
 from itertools import pairwise
@@ -69,7 +70,9 @@ def _axes(heading: str, up: str, height: float) -> tuple[Figure, Axes]:
 
 def _png(figure: Figure) -> bytes:
     target = io.BytesIO()
-    figure.savefig(target, format="png", metadata={"Software": ""})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks is drawn as boxes
+        figure.savefig(target, format="png", metadata={"Software": ""})
     return target.getvalue()
 
 

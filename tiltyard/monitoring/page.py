@@ -15,7 +15,7 @@ from tiltyard.monitoring.findings import Finding
 from tiltyard.monitoring.frames import bare
 from tiltyard.monitoring.history import Check
 from tiltyard.monitoring.performance import Performance
-from tiltyard.monitoring.summary import Summary, moment, shown_name, summarise
+from tiltyard.monitoring.summary import Summary, moment, sentence, shown_name, summarise
 
 MOST_FINDINGS = 50
 """Findings that the page lists, the worst first; the verdict has all of them."""
@@ -57,6 +57,7 @@ def render_page(check: Check, *, charts: Mapping[str, bytes] | None = None, repo
         by=_by,
         interval=interval,
         moment=moment,
+        sentence=sentence,
         shown_name=shown_name,
         since=_since,
         strength=strength,
@@ -87,7 +88,7 @@ def render_markdown(check: Check, *, links: Sequence[tuple[str, str]] = ()) -> s
         parts += [f"{more} more stand on the page."] if more else []
     if check.quality:
         rows = [
-            (found.kind.replace("_", " "), ", ".join(map(bare, found.columns)), f"{found.share:.1%}", found.sentence)
+            (found.kind.replace("_", " "), ", ".join(map(bare, found.columns)), f"{found.share:.1%}", sentence(found.sentence))
             for found in check.quality
         ]
         parts += ["## Broken data", _table(("Kind", "Columns", "Share", "Finding"), rows)]
@@ -96,7 +97,7 @@ def render_markdown(check: Check, *, links: Sequence[tuple[str, str]] = ()) -> s
         parts += ["## Score", _table(("", "Score and 95 % interval", "Of", "Window"), scores)]
     if check.decision is not None:
         said = [check.decision.reason, *check.decision.evidence]
-        parts += ["## What the policy decided", "\n".join(f"- {_plain(one)}" for one in said)]
+        parts += ["## What the policy decided", "\n".join(f"- {_plain(sentence(one))}" for one in said)]
     if links:
         parts += ["## Where to look", "\n".join(f"- [{_plain(name)}](<{address}>)" for name, address in links)]
     return "\n\n".join(parts) + "\n"
@@ -130,7 +131,7 @@ def _since(found: Finding) -> str:
 
 def _finding_row(found: Finding) -> tuple[str, ...]:
     test = found.test.replace("_", " ")
-    return (found.level, shown_name(found), test, f"{found.effect:.3g}", strength(found.p), found.sentence)
+    return (found.level, shown_name(found), test, f"{found.effect:.3g}", strength(found.p), sentence(found.sentence))
 
 
 def _score_rows(check: Check) -> list[tuple[str, ...]]:

@@ -92,7 +92,7 @@ def _headline(check: Check, state: State) -> str:
 
 
 def _what(check: Check) -> str:
-    return " ".join(_sentence(said) for said in [*(found.sentence for found in check.quality), check.drift.sentence])
+    return " ".join(sentence(said) for said in [*(found.sentence for found in check.quality), check.drift.sentence])
 
 
 def _sure(check: Check) -> str:
@@ -125,10 +125,10 @@ def _since(drift: DriftVerdict) -> str:
 def _score(check: Check) -> str:
     """Say what labels say, and what is estimated; each names itself for what it is."""
     said = (
-        [_sentence(check.performance[-1].sentence)] if check.performance else ["No labels have come yet for a score."]
+        [sentence(check.performance[-1].sentence)] if check.performance else ["No labels have come yet for a score."]
     )
     if check.estimate is not None:
-        said.append(_sentence(check.estimate.sentence or check.estimate.why))
+        said.append(sentence(check.estimate.sentence or check.estimate.why))
     return " ".join(said)
 
 
@@ -139,12 +139,17 @@ def _todo(check: Check, state: State) -> str:
     if check.decision is None:
         return " ".join(said) or "Nothing was decided."
     lead = {"retrain": "Retraining is asked for.", "alert": "A person is asked to look.", "none": "Nothing is done."}
-    said += [lead[check.decision.action], _sentence(check.decision.reason)]
+    said += [lead[check.decision.action], sentence(check.decision.reason)]
     return " ".join(said)
 
 
-def _sentence(text: str) -> str:
-    """Return what another part says as a sentence of its own."""
+def sentence(text: str) -> str:
+    """Return what another part says as a sentence of its own.
+
+    Example:
+        >>> sentence("drift of `age`"), sentence("")
+        ('Drift of `age`.', '')
+    """
     plain = text.strip().rstrip(".")
     return f"{plain[:1].upper()}{plain[1:]}." if plain else ""
 
