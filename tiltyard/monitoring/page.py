@@ -88,7 +88,12 @@ def render_markdown(check: Check, *, links: Sequence[tuple[str, str]] = ()) -> s
         parts += [f"{more} more stand on the page."] if more else []
     if check.quality:
         rows = [
-            (found.kind.replace("_", " "), ", ".join(map(bare, found.columns)), f"{found.share:.1%}", sentence(found.sentence))
+            (
+                found.kind.replace("_", " "),
+                ", ".join(map(bare, found.columns)),
+                f"{found.share:.1%}",
+                sentence(found.sentence),
+            )
             for found in check.quality
         ]
         parts += ["## Broken data", _table(("Kind", "Columns", "Share", "Finding"), rows)]
