@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import ndtr, stdtr
+from scipy.special import ndtr, polygamma, stdtr
 
 from tiltyard.monitoring.comparisons import Comparison
 from tiltyard.monitoring.findings import Span
@@ -24,10 +24,14 @@ FEWEST_WINDOWS = 4
 MEMORY = 12
 """Accepted windows that count in full; older ones fade."""
 
-SHRINKAGE = 8.0
-"""Windows that the other tests of the family count for."""
+LEAST_SHRINKAGE, MOST_SHRINKAGE = 8.0, 200.0
+"""Windows that the other tests of the family count for: few where columns differ much in how they move, many where all
+move alike."""
 
 _CAP = 3.0
+_SPREAD = 4.0
+_MARGINAL = ("distribution", "levels", "location", "scale", "missing")
+_PAIRED = ("correlation",)
 
 _Square = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -90,9 +94,9 @@ def p_values(
 
     A test's overdispersion is the mean square of its deviates over the accepted windows, shrunk to the mean of its
     family and never below 1 (as of generalised linear models: McCullagh and Nelder 1989, section 4.5; the shrinkage is
-    that of Smyth 2004, section 3). A calibrated p is the two-sided tail of Student's t with `SHRINKAGE` degrees of
-    freedom and one for each window. What lies between good windows does not shrink with more rows, so the part above 1
-    grows with them.
+    that of Smyth 2004, section 3). A calibrated p is the two-sided tail of Student's t with a degree of freedom for
+    each window that counts, those that the family counts for included. What lies between good windows does not shrink
+    with more rows, so the part above 1 grows with them.
 
     Args:
         comparisons: All those of a check.
@@ -108,18 +112,51 @@ def p_values(
         return np.asarray(2.0 * ndtr(-z), dtype=np.float64)
     known = min(calibration.windows, MEMORY)
     squares = np.array([calibration.squares.get(comparison.name, np.nan) for comparison in comparisons])
-    usual = _family_means(squares, comparisons)
+    families = [comparison.family for comparison in comparisons]
+    usual = _family_means(squares, families)
     own = np.where(np.isnan(squares), usual, squares)
-    factors = np.maximum(1.0, (known * own + SHRINKAGE * usual) / (known + SHRINKAGE))
+    strength = _shrinkage(squares, families, known)
+    factors = np.maximum(1.0, (known * own + strength * usual) / (known + strength))
     factors = 1.0 + (factors - 1.0) * _growth(comparisons, calibration, reference, current)
-    return np.asarray(2.0 * stdtr(SHRINKAGE + known, -z / np.sqrt(factors)), dtype=np.float64)
+    return np.asarray(2.0 * stdtr(known + strength, -z / np.sqrt(factors)), dtype=np.float64)
 
 
-def _family_means(squares: NDArray[np.float64], comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+def _shrinkage(squares: NDArray[np.float64], families: Sequence[str], windows: int) -> NDArray[np.float64]:
+    """Return for each comparison how many windows its family counts for (Smyth 2004, section 6.2).
+
+    Tests that move alike have mean squares that differ by chance alone, as chi² with a degree of freedom for each
+    window does; what their logarithms vary more, by more than the standard error of that, says how much they differ in
+    truth. Tests of single columns are asked together, those of pairs apart.
+    """
+    strength = np.full(len(families), MOST_SHRINKAGE)
+    names = np.array(families)
+    for group in (_MARGINAL, _PAIRED):
+        spread, free = 0.0, 0
+        for family in group:
+            members = squares[(names == family) & (squares > 0)]
+            if len(members) > 1:
+                logs = np.log(members)
+                spread += float(np.sum((logs - logs.mean()) ** 2))
+                free += len(members) - 1
+        chance = float(polygamma(1, windows / 2))
+        excess = spread / free - chance * (1.0 + np.sqrt(_SPREAD / free)) if free else 0.0
+        strength[np.isin(names, group)] = np.clip(_twice_inverse_trigamma(excess), LEAST_SHRINKAGE, MOST_SHRINKAGE)
+    return strength
+
+
+def _twice_inverse_trigamma(excess: float) -> float:
+    """Return d with trigamma(d / 2) = excess, by a table; infinite where nothing is in excess."""
+    if excess <= 0:
+        return float("inf")
+    grid = np.geomspace(1.0, 2 * MOST_SHRINKAGE, 400)
+    return float(np.interp(-excess, -polygamma(1, grid / 2), grid))
+
+
+def _family_means(squares: NDArray[np.float64], families: Sequence[str]) -> NDArray[np.float64]:
     """Return for each comparison the mean square of its family; one wild column does not blind the others."""
-    families, places = np.unique([comparison.family for comparison in comparisons], return_inverse=True)
-    means = np.ones(len(families))
-    for family in range(len(families)):
+    names, places = np.unique(families, return_inverse=True)
+    means = np.ones(len(names))
+    for family in range(len(names)):
         members = squares[(places == family) & ~np.isnan(squares)]
         if len(members):
             means[family] = np.mean(np.minimum(members, _CAP * max(1.0, float(np.median(members)))))

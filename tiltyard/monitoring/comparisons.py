@@ -204,7 +204,7 @@ def _numbers(
     if min(len(first), len(second)) < FEWEST_VALUES:
         return [], None
     places = rank(first, second)
-    if places.distance == 0.0 and places.z == 0.0:
+    if not places.ranks.any():
         return [], None
     middle = np.median(np.concatenate([first, second]))
     outward, outward_now = np.abs(first - middle), np.abs(second - middle)
