@@ -246,6 +246,17 @@ def test_few_values_stand_still_only_where_they_never_did() -> None:
     assert (finding.kind, finding.columns) == ("stuck", ("feature_visits",))
 
 
+def test_a_unit_is_held_to_the_window_before_too_which_knows_the_season() -> None:
+    def summer(seed: int, factor: float) -> Sample:
+        found = values(500, seed)
+        found["temperature"] = np.random.default_rng(seed).normal(36, 2, 500) * factor
+        return sample(found)
+
+    assert check_quality(summer(1, 1), REFERENCE, CONTRACT, usual=[summer(2, 1)]) == ()
+    (finding,) = check_quality(summer(1, 100), REFERENCE, CONTRACT, usual=[summer(2, 1)])
+    assert (finding.kind, finding.columns) == ("shifted_unit", ("feature_temperature",))
+
+
 def test_a_season_s_new_level_is_no_other_spelling() -> None:
     found = values(500, 1)
     found["plan"] = np.full(500, "summer", dtype=object)

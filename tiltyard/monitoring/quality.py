@@ -115,8 +115,9 @@ def check_quality(
         reference: Rows that are known to be good.
         contract: What every column is.
         usual_rows: Rows of the windows before, of the same length; without them only an empty window is named.
-        usual: Samples of accepted windows. With four or more, a column of few values that is constant now and varied in
-            all of them is stuck; without them such a column, as a month or a daily rate, may well stand still.
+        usual: Samples of accepted windows, oldest first; a unit is held to the last of them too. With four or more, a
+            column of few values that is constant now and varied in all of them is stuck; without them such a column,
+            as a month or a daily rate, may well stand still.
         ignore: Columns left out, by their names in the contract.
 
     Returns:
@@ -138,7 +139,7 @@ def check_quality(
     two = two._replace(pairs=tuple(pair for pair in two.pairs if pair.name not in gone))
     found = [*schema, *missing]
     if current.sampled >= FEWEST_ROWS and two.pairs:
-        found += [*_repeated(two), *_unknown(two), *_units(two), *_stuck(two, usual)]
+        found += [*_repeated(two), *_unknown(two), *_units(two, usual[-1:]), *_stuck(two, usual)]
     return tuple(found)
 
 
@@ -268,12 +269,17 @@ def _levels(column: ColumnSample) -> NDArray[Any]:
     return column.values[~pd.isna(column.values)]
 
 
-def _units(two: _Two) -> Iterator[QualityFinding]:
-    """Name the numbers that were converted into another unit, one finding for each conversion."""
+def _units(two: _Two, recent: Sequence[Sample]) -> Iterator[QualityFinding]:
+    """Name the numbers that were converted into another unit, one finding for each conversion.
+
+    The window before is asked too: it knows the season, which the reference may not.
+    """
     found: dict[str, list[str]] = {}
     for pair in two.pairs:
         if pair.now.kind in NUMERIC and len(now := _levels(pair.now)) >= FEWEST_ROWS:
-            conversion = find_conversion(_levels(pair.before), now)
+            earlier = [pair.before, *(sample.columns[pair.name] for sample in recent if pair.name in sample.columns)]
+            conversions = (find_conversion(_levels(before), now) for before in earlier)
+            conversion = next((conversion for conversion in conversions if conversion is not None), None)
             if conversion is not None:
                 found.setdefault(conversion.words, []).append(pair.name)
     for words, names in found.items():
