@@ -91,7 +91,7 @@ def test_the_verdict_decides_even_against_what_the_rows_look_like() -> None:
 
 def test_the_report_says_whose_verdict_it_is_and_what_is_drawn(alarmed: tuple[DriftVerdict, str]) -> None:
     opening = _texts(_groups(alarmed[1])["What this is"])
-    assert "alarm. drift of some columns" in opening
+    assert "Drift of some columns." in opening
     assert "200 drawn of 1,960" in opening
     assert "200 drawn of 2,100" in opening
     assert "every predicted class, or fifth" in opening

@@ -15,7 +15,7 @@ from tiltyard.monitoring.findings import Finding
 from tiltyard.monitoring.frames import bare
 from tiltyard.monitoring.history import Check
 from tiltyard.monitoring.performance import Performance
-from tiltyard.monitoring.summary import Summary, moment, sentence, shown_name, summarise
+from tiltyard.monitoring.summary import Summary, moment, sentence, shown_name, strength, summarise
 
 MOST_FINDINGS = 50
 """Findings that the page lists, the worst first; the verdict has all of them."""
@@ -117,16 +117,6 @@ def answers(summary: Summary) -> tuple[tuple[str, str], ...]:
         ("What it means for the score", summary.score),
         ("What to do", summary.todo),
     )
-
-
-def strength(p: float) -> str:
-    """Return a p-value as a table shows it.
-
-    Example:
-        >>> strength(0.0312), strength(0.00001), strength(1e-30), strength(0.0)
-        ('0.031', '1e-05', 'below 1e-12', 'below 1e-12')
-    """
-    return "below 1e-12" if p < 1e-12 else f"{p:.2g}"  # what arithmetic can still tell
 
 
 def _since(found: Finding) -> str:

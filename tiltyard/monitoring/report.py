@@ -24,6 +24,7 @@ from tiltyard.monitoring.frames import Frames, bare, draw_rows, frames_of, share
 from tiltyard.monitoring.labelled import Labelled
 from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
+from tiltyard.monitoring.summary import sentence, strength
 from tiltyard.project.metrics import Task
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # before the import: nothing is told to Evidently's makers
@@ -41,7 +42,7 @@ with warnings.catch_warnings():
     from evidently.presets import ClassificationPreset, DataDriftPreset, DataSummaryPreset, RegressionPreset
 
 MOST_ROWS = 5_000
-"""Rows of each side that are drawn; the verdict is on all of them."""
+"""Rows of each side that are drawn; the verdict rests on more."""
 
 MOST_COLUMNS = 50
 """Columns that are drawn: those with findings first."""
@@ -232,8 +233,8 @@ def _opening(
     some = f"{len(columns)} of {shared}, those with findings first" if len(columns) < shared else f"all {shared}"
     strata = f"{'every day, and in it ' if by_day else ''}every predicted class, or fifth of the predicted numbers,"
     facts = [
-        ("Verdict of Tiltyard", f"{verdict.level.replace('_', ' ')}. {verdict.sentence}"),
-        ("Who decides", "Tiltyard, on all rows. Evidently draws its verdict and tests nothing itself."),
+        ("Verdict of Tiltyard", sentence(verdict.sentence).replace("`", "")),
+        ("Who decides", "Tiltyard, on all the rows it has. Evidently draws its verdict and tests nothing itself."),
         ("Rows of the window", _part(len(rows[1]), current.rows)),
         ("Rows of the reference", _part(len(rows[0]), reference.rows)),
         ("How they are drawn", f"At random; {strata} keeps its share."),
@@ -253,7 +254,14 @@ def _part(drawn: int, rows: int) -> str:
 def _row(found: Finding) -> list[str]:
     name = bare(found.column) + (f" and {bare(found.other)}" if found.other else "")
     test = found.test.replace("_", " ")
-    return [name, found.level, test, f"{found.effect:.3g}", f"{found.p:.2g}", found.sentence.replace("`", "")]
+    return [
+        name,
+        found.level,
+        test,
+        f"{found.effect:.3g}",
+        strength(found.p),
+        sentence(found.sentence).replace("`", ""),
+    ]
 
 
 def _drift(frames: Frames, verdict: DriftVerdict) -> list[BaseWidgetInfo]:

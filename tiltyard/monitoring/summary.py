@@ -19,6 +19,7 @@ _HEADLINES: dict[State, str] = {
     "alarm": "The data is no longer what the champion knows",
     "broken": "The data that arrives is broken",
 }
+_NAMED = 3
 _HARM = "The champion does worse than it did"
 _SILENCE = "Hardly any data arrives"
 _CALIBRATED = "How much good windows differ from each other is taken into account."
@@ -92,7 +93,16 @@ def _headline(check: Check, state: State) -> str:
 
 
 def _what(check: Check) -> str:
-    return " ".join(sentence(said) for said in [*(found.sentence for found in check.quality), check.drift.sentence])
+    """Name what is broken and the gravest changes; how sure they are and since when stands further down."""
+    grave = {shown_name(found): found for found in reversed(check.drift.findings) if found.level != "note"}
+    if not grave:
+        return " ".join(sentence(said) for said in [*(found.sentence for found in check.quality), check.drift.sentence])
+    named = list(grave.values())[::-1]
+    said = [found.sentence for found in check.quality]
+    said += [found.sentence.partition(";")[0] for found in named[:_NAMED]]
+    rest = len(check.drift.findings) - min(len(named), _NAMED)
+    more = [f"{counted(rest, 'more finding')} below"] if rest else []
+    return " ".join(sentence(one) for one in [*said, *more])
 
 
 def _sure(check: Check) -> str:
@@ -124,9 +134,7 @@ def _since(drift: DriftVerdict) -> str:
 
 def _score(check: Check) -> str:
     """Say what labels say, and what is estimated; each names itself for what it is."""
-    said = (
-        [sentence(check.performance[-1].sentence)] if check.performance else ["No labels have come yet for a score."]
-    )
+    said = [sentence(check.performance[-1].sentence)] if check.performance else ["No labels have come yet for a score."]
     if check.estimate is not None:
         said.append(sentence(check.estimate.sentence or check.estimate.why))
     return " ".join(said)
@@ -163,3 +171,13 @@ def shown_name(found: Finding) -> str:
         'age and pay'
     """
     return " and ".join(bare(name) for name in (found.column, found.other) if name)
+
+
+def strength(p: float) -> str:
+    """Return a p-value as a table shows it.
+
+    Example:
+        >>> strength(0.0312), strength(0.00001), strength(1e-30), strength(0.0)
+        ('0.031', '1e-05', 'below 1e-12', 'below 1e-12')
+    """
+    return "below 1e-12" if p < 1e-12 else f"{p:.2g}"  # what arithmetic can still tell
