@@ -5,21 +5,17 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tiltyard.bundle.model import Predictions
-from tiltyard.data.coercion import arrow_column
-from tiltyard.data.contract import Contract
 from tiltyard.evaluation.intervals import Judged, estimate
 from tiltyard.evaluation.records import Estimate
 from tiltyard.evaluation.units import Units, time_blocks
 from tiltyard.monitoring.labelled import Labelled
 from tiltyard.monitoring.labelled import Rows as LabelledRows
-from tiltyard.monitoring.logged import Tally, answers_of, features_of, sample_of, typed
+from tiltyard.monitoring.logged import Tally, answer_arrays, answers_of, feature_arrays, features_of, sample_of, typed
 from tiltyard.monitoring.lottery import text_hashes
-from tiltyard.monitoring.sample import FEATURE, PREDICTION, PROBABILITY, Sample
-from tiltyard.predictions.columns import KIND_TYPES
+from tiltyard.monitoring.sample import Sample
 from tiltyard.steps.replaying.clock import stamp
 from tiltyard.steps.replaying.stream import Range, Stream
 from tiltyard.steps.replaying.trainer import Trained
@@ -110,19 +106,5 @@ class Answers:
     def _batch(self, model: Trained, rows: Range) -> pa.RecordBatch:
         """Return features and answers as the prediction log has them."""
         frame, contract = self.stream.frame.iloc[slice(*rows)], self.stream.contract
-        features = {
-            f"{FEATURE}{column.name}": pc.cast(arrow_column(frame[column.name]), KIND_TYPES[column.kind])
-            for column in contract.features
-        }
-        answers = _logged(self.of(model, rows), contract, model.model.threshold)
-        return pa.RecordBatch.from_pydict({**features, **answers})
-
-
-def _logged(predictions: Predictions, contract: Contract, threshold: float) -> dict[str, pa.Array]:
-    """Return answers as a window of the log has them."""
-    if predictions.probabilities is None:
-        return {PREDICTION: pa.array(predictions.array, pa.float64())}
-    names = [str(label) for label in contract.classes]
-    chosen = pa.array(names, pa.string()).take(pa.array(predictions.labels(threshold)))
-    chances = zip(names, predictions.probabilities.T, strict=True)
-    return {PREDICTION: chosen} | {f"{PROBABILITY}{name}": pa.array(column) for name, column in chances}
+        answers = answer_arrays(self.of(model, rows), contract, model.model.threshold)
+        return pa.RecordBatch.from_pydict({**feature_arrays(frame, contract), **answers})

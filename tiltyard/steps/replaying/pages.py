@@ -48,9 +48,9 @@ def draw_replay(replay: Replay) -> bytes:
     marks.set_yticks(range(len(tracks)), [track.strategy for track in reversed(tracks)], fontsize=8)
     marks.set_ylim(-0.6, len(tracks) - 0.4)
     marks.set_xlabel("retrainings: filled where the new model took over", fontsize=8)
-    locator = AutoDateLocator()
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     marks.xaxis.set_major_locator(locator)
-    marks.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    marks.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     for axes in (scores, marks):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
@@ -81,7 +81,7 @@ def _draw_retrainings(axes: Axes, track: Track, height: int, colour: str) -> Non
 
 
 def _days(moments: Sequence[datetime]) -> list[float]:
-    return [float(date2num(one)) for one in moments]
+    return [float(date2num(one)) for one in moments]  # type: ignore[no-untyped-call]
 
 
 def replay_page(replay: Replay) -> str:
