@@ -321,3 +321,19 @@ def test_an_orphan_taken_away_before_it_was_locked_is_made_again(
     assert taken
     assert contents(tmp_path) == {".open": SCHEMA + line("a")}
     log.close()
+
+
+def test_nothing_to_append_says_nothing_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = PredictionLog(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UnloggedError):
+        log.append(b"{}\n", None, b"")
+    monkeypatch.undo()
+    assert log.is_refusing
+    assert log.append_all([])
+    assert log.is_refusing
+    log.close()

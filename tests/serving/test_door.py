@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -308,3 +309,68 @@ def test_answers_of_many_connections_at_once_are_each_client_s_own(tmp_path: Pat
     found = [json.loads(line) for line in lines]
     assert {line.get("id") or line["batch"] for line in found if "schema" not in line} == ids
     assert len(ids) == 400
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "foo"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_protocol_that_is_not_spoken_is_ignored(patient: Door, upgrade: str, cut: bool) -> None:
+    within = request("/v1/models", b"", "GET")
+    asked = request(connection="Upgrade, HTTP2-Settings", upgrade=upgrade, http2_settings="AAMAAABk")
+    smuggling = request(body=within, connection="Upgrade", upgrade=upgrade)
+    chunked = request(
+        body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY),
+        transfer_encoding="chunked",
+        connection="upgrade",
+        upgrade="x",
+    )
+    bare = request("/v1/models", b"", "GET", connection="Upgrade", upgrade=upgrade)
+    with patient.client() as client:
+        for one, status in ((asked, 200), (smuggling, 400), (chunked, 200), (bare, 200), (asked + b"", 200)):
+            head = one.index(b"\r\n\r\n") + 4
+            client.send(one[:head])
+            if cut:
+                time.sleep(0.02)
+            client.send(one[head:])
+            assert client.reply().status == status
+        client.send(bare + asked + bare)
+        assert [client.reply().status for _ in range(3)] == [200] * 3
+
+
+LONG = json.dumps({"features": [[1.0]] * 8_000}).encode()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("wrong", [b"\x00garbage\r\n\r\n", request(x="y" * 70_000)], ids=["garbage", "long head"])
+def test_what_is_whole_is_answered_before_what_is_wrong_behind_it(patient: Door, wrong: bytes, pieces: int) -> None:
+    with patient.client() as client:
+        client.send(request(body=LONG) * 2 + (wrong if pieces == 1 else b""))
+        if pieces == 2:
+            _send(client, wrong)
+        assert [client.reply().status for _ in range(2)] == [200, 200]
+        assert client._file.read()[:12] in {b"", b"HTTP/1.1 400", b"HTTP/1.1 431"}
+
+
+@pytest.mark.parametrize("asked", [request(body=LONG), request(body=LONG) * 3, request(), request() * 3])
+def test_who_asks_no_more_is_answered(patient: Door, asked: bytes) -> None:
+    with patient.client() as client:
+        client.send(asked)
+        client._socket.shutdown(socket.SHUT_WR)
+        assert {client.reply().status for _ in range(asked.count(b"POST"))} == {200}
+        assert client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (request().replace(b"host: x", b"host: x\r\nhost: y"), 400),
+        (request().replace(b"HTTP/1.1", b"HTTP/2.0"), 505),
+        (request(transfer_encoding="gzip, chunked", body=b"0\r\n\r\n"), 501),
+        (request().replace(b"host: x", b"host: x\r\nauthorization: a\r\nauthorization: b"), 400),
+        (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 405),
+    ],
+    ids=["hosts", "version", "coding", "tokens", "tunnel"],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_refused(patient: Door, asked: bytes, status: int) -> None:
+    with patient.client() as client:
+        assert client.ask(asked).status == status
+        assert client.is_closed()

@@ -188,6 +188,8 @@ class PredictionLog:
         Returns:
             Whether it was done; else nothing was appended nor counted, and `append` tells of each why.
         """
+        if not entries:
+            return True
         with self._lock:
             try:
                 segment = self._current()

@@ -18,13 +18,13 @@ from tiltyard.serving.answers import Answer, RequestError
 from tiltyard.serving.asgi import App, Prompt, Scope, Send
 from tiltyard.serving.bodies import Receive
 from tiltyard.serving.headers import CLOSE, lines_of
-from tiltyard.serving.heads import Heads, head_of
+from tiltyard.serving.heads import Heads, fault_of, head_of, without_upgrade
 from tiltyard.serving.tokens import OPEN
 
 _AROUND_HEADER = len(b": \r\n")
 
 _NO_HTTP = 400, "this is not an HTTP request", "Check the request line, the headers and the length."
-_NO_HOST = 400, "the request has no `host` header", "Send one: HTTP/1.1 asks for it."
+_TUNNEL = 405, "`CONNECT` is for proxies", "Ask for what the server has."
 _LONG_HEAD = 431, "the head of the request is too long", "Send fewer or shorter headers."
 _LONG_ADDRESS = 414, "the address is too long", "Send what is long in the body."
 
@@ -132,6 +132,7 @@ class Door(HttpToolsProtocol):
     _head_begun = False
     _reading = False
     _answering = False
+    _ending = False
     _whole = b""
     _head_bytes = 0
     _told = 0
@@ -157,14 +158,32 @@ class Door(HttpToolsProtocol):
         is_idle = self._head_open and not self._reading
         if is_idle and self._answer_known(data):
             return
+        if self._ending:
+            return
         self._whole = data if is_idle else b""
         begun = self._head_begun
-        super().data_received(data)
+        self._parse(data)
         self._begin()
         if self._head_begun:
             self._head_bytes = self._head_bytes + len(data) if begun else self._head_length()
             if self._head_bytes > self.gate.app.served.limits.header_bytes:
                 self.turn_away(*_LONG_HEAD)
+
+    def _parse(self, data: bytes) -> None:
+        """Have the parser read on; a request for another protocol is read as if it asked for none."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserError:
+                self.turn_away(*self._refusal)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                method, version = self.parser.get_method(), self.parser.get_http_version()
+                rest = data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                data = without_upgrade(method, self.url, version, self.headers) + rest
+            else:
+                return
 
     def _answer_known(self, data: bytes) -> bool:
         """Answer a whole request whose head was read before, if that can be done here and now."""
@@ -195,16 +214,20 @@ class Door(HttpToolsProtocol):
         """End the head of a request.
 
         Raises:
-            ValueError: It may not be; the parser stops there, and `send_400_response` tells why.
+            ValueError: It may not be; the parser stops there, and `_refusal` tells why.
         """
-        self._head_open = self._head_begun = False
         limit = self.gate.app.served.limits.header_bytes
         if self._head_length() > limit:
             self._refusal = _LONG_ADDRESS if len(self.url) > limit else _LONG_HEAD
             raise ValueError
-        if self.parser.get_http_version() == "1.1" and all(name != b"host" for name, _ in self.headers):
-            self._refusal = _NO_HOST
+        fault = _TUNNEL if self.parser.get_method() == b"CONNECT" else None
+        fault = fault or fault_of(self.parser.get_http_version(), self.headers)
+        if fault is not None:
+            self._refusal = fault
             raise ValueError
+        if self.parser.should_upgrade():
+            return
+        self._head_open = self._head_begun = False
         super().on_headers_complete()
 
     def _head_length(self) -> int:
@@ -213,8 +236,10 @@ class Door(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer a whole request here and now where nothing has to be waited for."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
-        self._reading = self.parser.should_upgrade()
+        self._reading = False
         cycle = self._next
         if cycle is None or cycle is not self.cycle or self.transport.is_closing():
             return
@@ -240,6 +265,8 @@ class Door(HttpToolsProtocol):
         if self.pipeline:
             self._next, _ = self.pipeline.pop()
             self._begin()
+        elif self._ending:
+            self.transport.close()
         elif not self._head_begun:
             self._head_open, self._since = True, self.loop.time()
 
@@ -279,19 +306,33 @@ class Door(HttpToolsProtocol):
             self.gate.default_lines = b"".join(b"%b: %b\r\n" % pair for pair in default)
         return self.gate.default_lines
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's
-        """Refuse what is no HTTP, or has a head that may not be."""
-        self.turn_away(*self._refusal)
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Answer what was asked before the client said that it asks no more; then the connection ends."""
+        if self._answering:
+            self.gate.flush()
+        self._ending = self._is_due() and self.scheme == "http"
+        return self._ending
+
+    def _is_due(self) -> bool:
+        """Whether a whole request waits for its answer."""
+        return bool(self.pipeline) or (
+            self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+        )
 
     def turn_away(self, status: int, what: str, cure: str) -> None:
-        """Answer what is not a whole request, and close the connection.
+        """Answer what is not a whole request, and close the connection; requests before it are answered first.
 
         Args:
             status: HTTP status.
             what: What is wrong.
             cure: What to do.
         """
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._ending:
+            return
+        if self._is_due():
+            self._ending = True
+            if self.pipeline and self.cycle.more_body:
+                self.pipeline.popleft()
             return
         answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if answering:

@@ -71,7 +71,7 @@ class Tokens:
         self._own = grants or ()
         self._file = file
         self._from_file: tuple[Grant, ...] = ()
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, ...] | None = None
         self._said = ""
         self.needed = grants is not None or file is not None
 
@@ -215,13 +215,13 @@ def _grants_of(path: Path) -> tuple[Grant, ...]:
     return _grants("\n".join(lines), str(path))
 
 
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
     """Tell one content of a file from the next; None when there is no file."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_mode
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
 
 
 def _grants(text: str, where: str) -> tuple[Grant, ...]:
