@@ -147,11 +147,11 @@ def _coded(before: NDArray[Any], now: NDArray[Any]) -> tuple[Floats, Floats]:
     """Return codes of levels, NaN for missing; all but the most frequent share the last code."""
     both = np.concatenate([before, now])
     missing = np.array([value is None or value != value for value in both], dtype=np.bool_)  # noqa: PLR0124  # NaN
-    texts = np.where(missing, "", both).astype(str)
-    levels, inverse, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    rank = np.empty(len(levels))
-    rank[np.argsort(-counts, kind="stable")] = np.arange(len(levels))
-    codes = np.where(missing, np.nan, np.minimum(rank, _MOST_LEVELS - 1)[inverse])
+    _, inverse, counts = np.unique(both[~missing].astype(str), return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts))
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    codes = np.full(len(both), np.nan)
+    codes[~missing] = np.minimum(rank, _MOST_LEVELS - 1)[inverse]
     return codes[: len(before)], codes[len(before) :]
 
 
@@ -160,6 +160,11 @@ def thinned(rows: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]
     if rows <= most:
         return np.arange(rows, dtype=np.int64)
     return np.sort(rng.choice(rows, most, replace=False)).astype(np.int64)
+
+
+def fittable(rows: Floats) -> Floats:
+    """Return rows that trees can be fitted to: a column without any value becomes one of zeros."""
+    return np.where(np.isnan(rows).all(axis=0), 0.0, rows)
 
 
 def tell(table: Table, *, seed: int, threads: int = 1) -> Told:
@@ -193,11 +198,10 @@ def _fitted(table: Table, seed: int) -> tuple[list[Any], NDArray[np.int64], NDAr
             max_leaf_nodes=15,
             l2_regularization=1.0,
             early_stopping=False,
-            class_weight="balanced",
             categorical_features=table.words if table.words.any() else None,
             random_state=seed,
         )
-        models.append(model.fit(rows, truth))
+        models.append(model.fit(fittable(rows), truth))
     return models, before, now
 
 
@@ -216,7 +220,10 @@ def _told(table: Table, models: list[Any], before: NDArray[np.int64], now: NDArr
         area, deviation = _area(reference[then], current[here])
         areas.append(area)
         deviations.append(deviation)
-    return Told(reference, current, float(np.mean(areas)), float(norm.sf(np.sum(deviations) / np.sqrt(FOLDS))))
+    level = np.log(len(now) / len(before))
+    return Told(
+        reference - level, current - level, float(np.mean(areas)), float(norm.sf(np.sum(deviations) / np.sqrt(FOLDS)))
+    )
 
 
 def _area(before: Floats, now: Floats) -> tuple[float, float]:

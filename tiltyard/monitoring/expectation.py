@@ -232,7 +232,7 @@ _ROWWISE = {"accuracy": _accuracy, "log_loss": _log_loss, "brier": _brier, "ece"
 def calibration_gap(probabilities: Floats, y: NDArray[np.int64], weights: Floats, seed: int) -> float:
     """Return how far probabilities are off after calibration, on rows that the calibration has not seen.
 
-    The expected calibration error of the worst class, in ten bins of equal weight by two-fold cross-fitting, less what
+    The expected calibration error of the worst class, in ten bins of as many rows by two-fold cross-fitting, less what
     chance alone adds to it (Bröcker 2012; Ferro & Fricker 2012 correct the Brier score's reliability the same way).
 
     Args:
@@ -247,11 +247,12 @@ def calibration_gap(probabilities: Floats, y: NDArray[np.int64], weights: Floats
         curves = curves_of(probabilities[kept], y[kept], weights[kept])
         right[~kept] = calibrate(curves, probabilities[~kept])
     classes = (1,) if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    return max(_gap(right[:, code], y == code, weights) for code in classes)
+    return max(_gap(probabilities[:, code], right[:, code], y == code, weights) for code in classes)
 
 
-def _gap(chances: Floats, hits: NDArray[np.bool_], weights: Floats) -> float:
-    ranks = (rankdata(chances, method="ordinal") - 1) / len(chances)
+def _gap(scores: Floats, chances: Floats, hits: NDArray[np.bool_], weights: Floats) -> float:
+    """Return the gap of one class, in bins of its score: in bins of what calibration made of it nothing would show."""
+    ranks = (rankdata(scores, method="ordinal") - 1) / len(scores)
     bins = (ranks * 10).astype(np.int64)
     total = weights.sum()
     off = np.abs(np.bincount(bins, weights=weights * (hits - chances), minlength=10)) / total

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from tiltyard.monitoring.domain import FOLDS, Table
+from tiltyard.monitoring.domain import FOLDS, Table, fittable
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def loss_model(table: Table, losses: Floats, weights: Floats, *, seed: int, thre
                 early_stopping=False,
                 categorical_features=table.words if table.words.any() else None,
                 random_state=seed,
-            ).fit(table.reference[kept], losses[kept], sample_weight=np.sqrt(weights[kept]))
+            ).fit(fittable(table.reference[kept]), losses[kept])
             current += np.asarray(model.predict(table.current), dtype=np.float64) / FOLDS
             residuals[~kept] = losses[~kept] - model.predict(table.reference[~kept])
     return LossModel(current, residuals, weights)

@@ -79,8 +79,8 @@ class Rates:
     plain_covered: float
 
 
-CLASSES = ("roc_auc", "accuracy", "f1", "log_loss", "brier")
-VALUES = ("mae", "rmse", "r2")
+CLASSES = ("roc_auc", "accuracy", "log_loss")
+VALUES = ("mae", "rmse")
 SHIFTED = tuple(
     Setting(world, model, metrics, shift)
     for world, models, metrics in (
@@ -98,7 +98,7 @@ SETTINGS = (
     Setting(worlds.VALUE, "trees", VALUES, 0.5, rows=500, reference=1_000),
     Setting(worlds.TWO, "trees", CLASSES, 0.0, 0.5),
     Setting(worlds.TWO, "trees", CLASSES, 0.5, 0.5),
-    Setting(worlds.THREE, "trees", ("accuracy",), 0.5, 0.5),
+    Setting(worlds.THREE, "trees", ("accuracy",), 0.5, 1.0),
     Setting(worlds.VALUE, "trees", VALUES, 0.5, 0.5),
 )
 
