@@ -1,5 +1,6 @@
 """What Prefect does by itself about Tiltyard's runs: those that fell silent, and those nobody decided about."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -23,10 +24,15 @@ _NEVER_RESUMED = "The flow was*"
 """How Prefect's message on a run begins that was suspended, and not resumed in time."""
 
 
-def keep_automations(client: SyncPrefectClient) -> None:
-    """Make the automations, or change them when they differ; doing it again changes nothing."""
+def keep_automations(client: SyncPrefectClient, every: Iterable[AutomationCore]) -> None:
+    """Make automations, or change them when they differ; doing it again changes nothing.
+
+    Args:
+        client: Connected to the server.
+        every: What they are to be.
+    """
     known = {automation.name: automation for automation in client.read_automations()}
-    for wanted in automations():
+    for wanted in every:
         found = known.get(wanted.name)
         if found is None:
             client.create_automation(wanted)
@@ -35,7 +41,7 @@ def keep_automations(client: SyncPrefectClient) -> None:
 
 
 def automations() -> tuple[AutomationCore, ...]:
-    """Return the automations: two that free the place of a dead run, one that ends a wait in vain."""
+    """Return the automations of a server: two that free the place of a dead run, one that ends a wait in vain."""
     silent = _absence(
         "Tiltyard: crash runs that fell silent",
         after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},

@@ -11,7 +11,8 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from flows.automations import keep_automations
+from flows import retraining
+from flows.automations import automations, keep_automations
 from flows.orchestrator import PROCESS, TAG, api_of, connected, page
 from flows.plan import HOME, Plan, job_variables, plans
 from tiltyard.errors import ProjectError, UsageError, did_you_mean
@@ -22,6 +23,7 @@ from tiltyard.project.section import Section
 from tiltyard.stack.parts import POOL
 
 _PAGE = 200
+_TRAIN = "train/"
 
 Change = Literal["created", "updated", "unchanged", "removed"]
 
@@ -66,10 +68,13 @@ def deploy(project_files: Sequence[Path], *, alone: bool = True) -> tuple[Deploy
     api = api_of(place)
     with connected(api) as client:
         variables = job_variables(_keep_pool(client), place.home)
-        keep_automations(client)
         wanted = [plan for file, project in projects.items() for plan in plans(file, project, variables)]
         known = _read_all(client)
         kept = [_keep(client, api, plan, known.get(plan.name)) for plan in wanted]
+        trained = {
+            project.name: client.read_deployment_by_name(f"{_TRAIN}{project.name}").id for project in projects.values()
+        }
+        keep_automations(client, (*automations(), *(retraining.automation(*each) for each in trained.items())))
         names = {plan.name for plan in wanted}
         gone = [
             _remove(client, api, name, found)
@@ -197,7 +202,9 @@ def _is_over(found: DeploymentResponse, home: Path, *, alone: bool) -> bool:
 
 
 def _remove(client: SyncPrefectClient, api: str, name: str, found: DeploymentResponse) -> Deployed:
-    """Delete a deployment; that it is gone already is as good."""
+    """Delete a deployment, and what would start it; that it is gone already is as good."""
+    for starter in client.read_automations_by_name(retraining.name_of(found.name)) if name.startswith(_TRAIN) else ():
+        client.delete_automation(starter.id)
     with contextlib.suppress(ObjectNotFound):
         client.delete_deployment(found.id)
     return Deployed(name=name, project=found.name, change="removed", url=page(api, "deployments"))

@@ -14,6 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 
 import tiltyard
 from flows.form import form
+from flows.monitoring import monitor
 from flows.orchestrator import PROCESS, TAG
 from flows.rollout import roll_out
 from flows.scoring import score
@@ -119,7 +120,7 @@ def plans(file: Path, project: Project, variables: Mapping[str, Any]) -> tuple[P
         "entrypoint": "flows.training.train",
         "description": _describe("Train a challenger, judge it against the champion, promote it if it wins.", project),
         "parameter_openapi_schema": form(train, fixed=fixed, hints=_hints(project)),
-        "schedules": _schedules(project),
+        "schedules": _schedules(project.schedule.cron, project),
         **_one_at_a_time(project),
     }
     scoring = {
@@ -134,7 +135,13 @@ def plans(file: Path, project: Project, variables: Mapping[str, Any]) -> tuple[P
         "parameter_openapi_schema": form(roll_out, fixed=fixed),
         "schedules": [],
     }
-    named = ((train, training), (score, scoring), (roll_out, rolling_out))
+    watching = {
+        "entrypoint": "flows.monitoring.monitor",
+        "description": _describe("Look whether the champion is still good, and what follows from that.", project),
+        "parameter_openapi_schema": form(monitor, fixed=fixed, hints=_monitoring_hints(project)),
+        "schedules": _schedules(project.monitoring.cron, project),
+    }
+    named = ((train, training), (score, scoring), (roll_out, rolling_out), (monitor, watching))
     return tuple(Plan(flow.name, common | content) for flow, content in named)
 
 
@@ -153,13 +160,21 @@ def _hints(project: Project) -> dict[str, str]:
     }
 
 
-def _schedules(project: Project) -> list[DeploymentScheduleCreate]:
-    """Return the project's cron schedule, when it has one."""
-    plan = project.schedule
-    if plan.cron is None:
+def _monitoring_hints(project: Project) -> dict[str, str]:
+    """Say in the form of a check what holds when a field stays empty."""
+    window = project.monitoring.window
+    return {
+        "window": f"Empty: {f'the last {window:,} rows' if isinstance(window, int) else window}.",
+        "since": "Empty: it ends now.",
+    }
+
+
+def _schedules(cron: str | None, project: Project) -> list[DeploymentScheduleCreate]:
+    """Return a cron schedule, when there is one, in the project's time zone."""
+    if cron is None:
         return []
-    cron = CronSchedule(cron=plan.cron, timezone=plan.timezone)
-    return [DeploymentScheduleCreate(schedule=cron, parameters={"reason": "scheduled"})]
+    schedule = CronSchedule(cron=cron, timezone=project.schedule.timezone)
+    return [DeploymentScheduleCreate(schedule=schedule, parameters={"reason": "scheduled"})]
 
 
 def _one_at_a_time(project: Project) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a training run shows in Prefect's UI: findings, leaderboard, scores, verdict and links, and its progress.
+"""What runs show in Prefect's UI: findings, leaderboard, scores, verdict and links, and progress; checks.
 
 None of it is part of the work: when Prefect does not take an artifact, the run goes on, and its log says so.
 """
@@ -21,11 +21,14 @@ from prefect.runtime import flow_run
 
 from tiltyard.evaluation.plots import draw_scores
 from tiltyard.evaluation.records import Verdict
+from tiltyard.monitoring.page import render_markdown
+from tiltyard.monitoring.summary import moment
 from tiltyard.registry.rollout import Rollout
 from tiltyard.registry.tracking import artifact_url
 from tiltyard.steps import pages
 from tiltyard.steps.data import CheckSummary
 from tiltyard.steps.judging import Evaluation
+from tiltyard.steps.monitoring import Checked
 from tiltyard.steps.place import Place
 from tiltyard.steps.progress import listening
 from tiltyard.steps.promoting import CARD, Documented
@@ -122,6 +125,18 @@ def show_rollout(place: Place, rollout: Rollout) -> None:
     rows = json.dumps(pages.rollout_rows(view, place.ledger.entries()))
     said = f"{view.rollout.sentence[:1].upper()}{view.rollout.sentence[1:]}."
     _publish(place.project.name, "rollout", "table", rows, said)
+
+
+@_harmless
+def show_check(checked: Checked) -> None:
+    """Show what a check found: our page first, then the way to it and to Evidently's report."""
+    check, links = checked.check, checked.pages.links
+    page = render_markdown(check, links=links)
+    _publish(check.model, "monitoring", "markdown", page, checked.summary.headline)
+    if links:
+        named = "\n".join(f"- [{name}](<{address}>)" for name, address in links)
+        said = f"Pages of the check until {moment(check.end)}, with pictures and every column."
+        _publish(check.model, "monitoring-pages", "markdown", named, said)
 
 
 def _publish(project: str, name: str, kind: Literal["markdown", "table", "image"], data: str, description: str) -> None:

@@ -32,9 +32,11 @@ DEFERRED = {
     "tiltyard/serving/protocols/frames.py:from_parquet",
     "tiltyard/bundle/runtime.py:_onnxruntime",
     "tiltyard/project/addresses.py:alive",
+    "tiltyard/steps/monitoring_pages.py:_report",
 }
 """Functions that import as late as they can: few servers are ever sent a Parquet body, and Arrow takes 40 MB a worker;
-linear models need no onnxruntime, which takes 25; and where no stack is up, psutil would cost every start 30 ms."""
+linear models need no onnxruntime, which takes 25; where no stack is up, psutil would cost every start 30 ms; and
+Evidently, which takes seconds, is needed by a check alone, and not where its flow is deployed."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -22,9 +22,11 @@ from tiltyard.cli.feedback import feedback
 from tiltyard.cli.history import history
 from tiltyard.cli.init import init
 from tiltyard.cli.logs import logs
+from tiltyard.cli.monitor import monitor
 from tiltyard.cli.predict import predict
 from tiltyard.cli.promote import promote, rollback
 from tiltyard.cli.replay import replay
+from tiltyard.cli.report import report
 from tiltyard.cli.resume import resume
 from tiltyard.cli.rollout import COMMANDS as ROLLOUT
 from tiltyard.cli.schema import schema
@@ -76,6 +78,8 @@ for _command in (
     predict,
     serve,
     feedback,
+    monitor,
+    report,
     up,
     down,
     status,

@@ -12,6 +12,7 @@ from tiltyard.project.model import Project
 
 if TYPE_CHECKING:
     from tiltyard.registry.ledger import Ledger
+    from tiltyard.storage.base import Store
 
 
 def find_project(path: Path) -> tuple[Project, Workplace]:
@@ -69,8 +70,17 @@ def find_ledger(path: Path) -> "Ledger":
         ProjectError: The file is missing or wrong.
     """
     from tiltyard.registry.ledger import Ledger
-    from tiltyard.storage.opening import open_store
 
     project, workplace = find_project(path)
-    store = open_store(workplace.store, endpoint=workplace.environment.s3_endpoint, cache=workplace.cache)
-    return Ledger(store, project.name)
+    return Ledger(find_store(workplace), project.name)
+
+
+def find_store(workplace: Workplace) -> "Store":
+    """Open the object store of a place.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+    from tiltyard.storage.opening import open_store
+
+    return open_store(workplace.store, endpoint=workplace.environment.s3_endpoint, cache=workplace.cache)

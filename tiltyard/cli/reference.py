@@ -23,7 +23,7 @@ This page is written from `--help` by `make docs`.
 """
 
 EXIT_CODES = {
-    0: "done; for `train`, the run ended with a verdict, whichever",
+    0: "done; for `train`, the run ended with a verdict, whichever; for `monitor`, nothing was found, or too few rows",
     1: "a fault of Tiltyard; the message names the log with all details",
     2: "the call, the project file or the environment is wrong",
     3: "the table cannot be read or breaks its contract",
@@ -35,6 +35,9 @@ EXIT_CODES = {
     9: "Prefect refused or cannot be reached",
     10: "the local stack or one of its parts does not start or does not answer",
     11: "the rollout that was watched ended, and its version did not become champion",
+    12: "`monitor`: a warning, something has changed",
+    13: "`monitor`: an alarm, the data is no longer what the champion knows, or the champion does worse",
+    14: "`monitor`: broken data, the feed is to be repaired",
     130: "stopped by Ctrl-C",
 }
 

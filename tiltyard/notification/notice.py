@@ -5,7 +5,7 @@ from typing import Literal
 
 from tiltyard.project.section import Section
 
-Event = Literal["promotion", "refusal", "approval wanted", "failure", "rollout"]
+Event = Literal["promotion", "refusal", "approval wanted", "failure", "rollout", "alarm", "retraining"]
 
 
 class Notice(Section):

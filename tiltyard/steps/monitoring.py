@@ -2,7 +2,7 @@
 
 import os
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
@@ -86,8 +86,9 @@ def check_champion(  # one parameter a question that the form asks, and what the
     state = _state(place, version, checks, history.actions(), found, running=running or is_training(place))
     decision = _decide(place, checks, found, state, moment)
     check = found.model_copy(update={"decision": decision})
-    history.keep(check, _worth_keeping(check, checks, seen.sample.sample))
-    pages = write_pages(place, check, checks, seen, version.reference)
+    key = history.keep(check, _worth_keeping(check, checks, seen.sample.sample))
+    others = [other for other in checks if not _is_same(other, check)]
+    pages = write_pages(place, PurePosixPath(key).stem, check, others, seen=seen, reference=version.reference)
     return Checked(check=check, summary=summarise(check), pages=pages, reason=reason)
 
 

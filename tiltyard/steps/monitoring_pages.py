@@ -2,32 +2,21 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tiltyard.errors import AbsentError, RegistryError
+from tiltyard.errors import RegistryError
 from tiltyard.monitoring.charts import draw_charts
-from tiltyard.monitoring.history import ROOM, Check, History
+from tiltyard.monitoring.history import Check
 from tiltyard.monitoring.page import render_page
 from tiltyard.monitoring.points import points_of
 from tiltyard.monitoring.reference import Reference
-from tiltyard.monitoring.report import evidently_report, quality_of
+from tiltyard.monitoring.shelf import PAGE, REPORT, put_pages
 from tiltyard.monitoring.summary import moment, summarise
 from tiltyard.monitoring.watching import Seen
 from tiltyard.project.section import Section
 from tiltyard.registry.records import TrackedRun
 from tiltyard.registry.tracking import RunContent, artifact_url, log_run
 from tiltyard.steps.place import Place
-from tiltyard.storage.base import Store
-
-PAGE = "page.html"
-REPORT = "evidently.html"
-
-MOST_PAGES = 200
-"""Pages that the store keeps, the latest; MLflow keeps all."""
-
-MOST_REPORTS = 20
-"""Evidently's reports that the store keeps: they have some megabytes each."""
 
 
 class Pages(Section):
@@ -55,11 +44,14 @@ class Pages(Section):
         return (*found, ("The run in MLflow", self.run.url))
 
 
-def write_pages(place: Place, check: Check, checks: Sequence[Check], seen: Seen, reference: Reference) -> Pages:
+def write_pages(
+    place: Place, name: str, check: Check, checks: Sequence[Check], *, seen: Seen, reference: Reference
+) -> Pages:
     """Write the pages about a check; the same check again replaces them.
 
     Args:
         place: The project.
+        name: Name of the check.
         check: The check, decided about.
         checks: Earlier and later ones, for the pictures over time.
         seen: What was looked at.
@@ -73,45 +65,15 @@ def write_pages(place: Place, check: Check, checks: Sequence[Check], seen: Seen,
     page = render_page(check, charts=charts, report=REPORT if report else "")
     files = {PAGE: page.encode()} | ({REPORT: report.encode()} if report else {})
     files |= {f"charts/{name}.png": picture for name, picture in charts.items()}
-    folder = f"{_room(check.model)}/{_name(check)}"
-    for name, content in files.items():
-        place.store.write(f"{folder}/{name}", content)
-    _forget(place.store, check.model)
-    run, problem = _track(place, check, files)
+    folder = put_pages(place.store, check.model, name, files)
+    run, problem = _track(place, name, check, files)
     return Pages(page=f"{folder}/{PAGE}", report=f"{folder}/{REPORT}" if report else "", run=run, problem=problem)
-
-
-def latest_page(place: Place, folder: Path) -> Path:
-    """Bring the page about the check of the latest window to this machine.
-
-    Args:
-        place: The project.
-        folder: Where to.
-
-    Returns:
-        The page; Evidently's report lies beside it.
-
-    Raises:
-        AbsentError: Nothing was checked yet.
-        StorageError: The store cannot be reached.
-        DataError: The record of the check is damaged.
-    """
-    check = History(place.store, place.project.name).latest()
-    room = f"{_room(place.project.name)}/{_name(check)}" if check else ""
-    keys = [key for key in place.store.list(room) if not key.endswith(".png")] if check else []
-    if not keys:
-        raise AbsentError(
-            f"`{place.project.name}` was not checked yet, so there is no page", cure="Run `tiltyard monitor` first."
-        )
-    target = folder / PurePosixPath(room).name
-    target.mkdir(parents=True, exist_ok=True)
-    for key in keys:
-        (target / PurePosixPath(key).name).write_bytes(place.store.read(key))
-    return target / PAGE
 
 
 def _report(check: Check, seen: Seen, reference: Reference) -> str | None:
     """Return Evidently's report of a window."""
+    from tiltyard.monitoring.report import evidently_report, quality_of  # noqa: PLC0415  # takes seconds
+
     labelled = seen.labelled and seen.labelled.part(version=seen.version, start=check.start, end=check.end)
     version = f"version {check.version}, {moment(check.start)} to {moment(check.end)}"
     return evidently_report(
@@ -124,20 +86,19 @@ def _report(check: Check, seen: Seen, reference: Reference) -> str | None:
     )
 
 
-def _track(place: Place, check: Check, files: Mapping[str, bytes]) -> tuple[TrackedRun | None, str]:
+def _track(place: Place, name: str, check: Check, files: Mapping[str, bytes]) -> tuple[TrackedRun | None, str]:
     """Give MLflow the pages; when it does not take them, say why: a check must not end for that."""
     with tempfile.TemporaryDirectory() as folder:
-        artifacts = {name: Path(folder) / name for name in files}
-        for name, content in files.items():
-            artifacts[name].parent.mkdir(parents=True, exist_ok=True)
-            artifacts[name].write_bytes(content)
+        artifacts = {path: Path(folder) / path for path in files}
+        for path, content in files.items():
+            artifacts[path].parent.mkdir(parents=True, exist_ok=True)
+            artifacts[path].write_bytes(content)
         logged = RunContent(
             metrics=_metrics(check), tags=_tags(check), artifacts=artifacts, description=_description(check)
         )
-        key = f"{check.model}-{_name(check)}"
-        name = f"version {check.version} until {moment(check.end)}"
+        title = f"version {check.version} until {moment(check.end)}"
         try:
-            return log_run(place.registry, f"{check.model}.monitoring", key, logged, name=name), ""
+            return log_run(place.registry, f"{check.model}.monitoring", name, logged, name=title), ""
         except RegistryError as error:
             return None, str(error)
 
@@ -169,26 +130,3 @@ def _tags(check: Check) -> dict[str, str]:
 def _description(check: Check) -> str:
     summary = summarise(check)
     return f"**{summary.headline}**\n\n{summary.what}\n\n{summary.todo}"
-
-
-def _forget(store: Store, model: str) -> None:
-    """Delete the pages of long ago, and the large ones sooner."""
-    room = _room(model)
-    keys = store.list(room)
-    names = sorted({PurePosixPath(key).relative_to(room).parts[0] for key in keys})
-    gone, light = set(names[:-MOST_PAGES]), set(names[:-MOST_REPORTS])
-    for key in keys:
-        name = PurePosixPath(key).relative_to(room).parts[0]
-        if name in gone or (name in light and key.endswith(REPORT)):
-            store.delete(key)
-
-
-def _room(model: str) -> str:
-    return f"{ROOM}/{model}/pages"
-
-
-def _name(check: Check) -> str:
-    """Return the name of a check's pages; names sort as windows end."""
-    form = "%Y-%m-%dT%H%M%S.%fZ"
-    start, end = (one.astimezone(UTC) for one in (check.start, check.end))
-    return f"{end:{form}}-from-{start:{form}}-v{check.version}"

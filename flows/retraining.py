@@ -1,0 +1,99 @@
+"""The event by which a check asks for a training run, and the automation that starts one for it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import Event, Resource, ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from tiltyard.steps.monitoring import Checked
+
+EVENT = "tiltyard.retrain"
+"""Name of the event; its resource is that of `resource_id`."""
+
+WITHIN = timedelta(minutes=5)
+"""Further events of a project start no second run for so long: fifty that come at once are one."""
+
+_REASON = "{{ event.payload.get('reason') or 'asked for by an event' }}"
+_MODE = "{{ event.payload.get('mode') or 'superiority' }}"
+
+
+def resource_id(project: str) -> str:
+    """Return the name by which Prefect's events know a project.
+
+    Example:
+        >>> resource_id("churn")
+        'tiltyard.project.churn'
+    """
+    return f"tiltyard.project.{project}"
+
+
+def ask(client: SyncPrefectClient, checked: Checked) -> None:
+    """Tell Prefect that a check asks for a training run; to say it twice is to say it once.
+
+    It is told at once, and not by Prefect's thread in the background: only what Prefect has taken counts as done.
+
+    Args:
+        client: Connected to the server.
+        checked: The check.
+    """
+    client.request("POST", "/events", json=[event_of(checked).model_dump(mode="json")])
+
+
+def event_of(checked: Checked) -> Event:
+    """Return the event by which a check asks for a training run."""
+    check, decision = checked.check, checked.decision
+    payload: dict[str, Any] = {
+        "trigger": decision.trigger,
+        "mode": decision.mode,
+        "reason": f"monitoring: {decision.reason}",
+        "evidence": list(decision.evidence),
+        "version": check.version,
+        "window_start": check.start.isoformat(),
+        "window_end": check.end.isoformat(),
+        "page": dict(checked.pages.links),
+    }
+    resource = {"prefect.resource.id": resource_id(check.model), "prefect.resource.name": check.model}
+    return Event(event=EVENT, resource=Resource(resource), payload=payload, id=uuid5(NAMESPACE_URL, decision.trigger))
+
+
+def is_awaited(client: SyncPrefectClient, project: str) -> bool:
+    """Whether the server has a training deployment of a project, and the automation that starts it for an event."""
+    try:
+        client.read_deployment_by_name(f"train/{project}")
+    except ObjectNotFound:
+        return False
+    return any(found.enabled for found in client.read_automations_by_name(name_of(project)))
+
+
+def name_of(project: str) -> str:
+    """Return the name of the automation in Prefect's UI."""
+    return f"Tiltyard: retrain {project}"
+
+
+def automation(project: str, deployment: UUID) -> AutomationCore:
+    """Return the automation that starts a project's training for the event.
+
+    Args:
+        project: Name of the project.
+        deployment: Identity of its training deployment.
+    """
+    trigger = EventTrigger(
+        expect={EVENT},
+        match=ResourceSpecification({"prefect.resource.id": resource_id(project)}),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=WITHIN,
+    )
+    parameters = {name: {"__prefect_kind": "jinja", "template": text} for name, text in _TEMPLATES.items()}
+    action = RunDeployment(deployment_id=deployment, parameters=parameters)
+    said = f"Train {project} anew when monitoring asks for it."
+    return AutomationCore(name=name_of(project), description=said, trigger=trigger, actions=[action])
+
+
+_TEMPLATES = {"reason": _REASON, "mode": _MODE}

@@ -1,0 +1,237 @@
+"""One check of the champion, from the prediction log to the record of it and its pages."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.steps.conftest import table
+from tests.traffic import Traffic, copy_of, trained_project
+from tiltyard.errors import AbsentError, UsageError
+from tiltyard.monitoring.history import History
+from tiltyard.monitoring.shelf import latest_page
+from tiltyard.registry.tracking import RUN_KEY
+from tiltyard.steps import acting, monitoring_pages
+from tiltyard.steps.monitoring import Checked, check_champion
+from tiltyard.steps.place import Place
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+DAY = timedelta(days=1)
+_DRAW = monitoring_pages._report
+WATCH = {"window": "1d", "labels_within": "2d", "cooldown_hours": 0, "min_rows": 500}
+
+
+@pytest.fixture(scope="session")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained project."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TILTYARD_HOME", "TILTYARD_STORE", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        return trained_project(tmp_path_factory.mktemp("watched"))
+
+
+@pytest.fixture
+def start() -> datetime:
+    """The moment from which on the champion is asked: after it became champion."""
+    return datetime.now(UTC) + timedelta(minutes=1)
+
+
+@pytest.fixture
+def make(pattern: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
+    """Return a function that copies the project with other keys of the section `monitoring`."""
+    monkeypatch.setenv("TILTYARD_STORE", "")
+    monkeypatch.setenv("TILTYARD_HOME", "")
+    monkeypatch.setattr(monitoring_pages, "_report", lambda *_: "<html>drawn</html>")
+    return lambda **keys: copy_of(pattern, tmp_path, monitoring=WATCH | keys)
+
+
+def check(place: Place, end: datetime, **more: object) -> Checked:
+    return check_champion(place.workplace.project_file, now=end, **more)  # type: ignore[arg-type]
+
+
+def moved(seed: int, rows: int = 1500) -> pd.DataFrame:
+    """Return rows that the champion never saw the like of."""
+    frame = table(rows, seed=seed)
+    return frame.assign(usage=frame["usage"] + 1.5)
+
+
+def test_a_good_window_is_quiet_and_kept_once(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    Traffic(place).ask(table(1500, seed=7), start, start + DAY)
+    first = check(place, start + DAY, reason="daily")
+    assert (first.summary.state, first.decision.action) == ("quiet", "none")
+    assert (first.check.rows, first.check.version, first.check.drift.reference_rows) == (1500, 1, 750)
+    assert first.check.accepted
+    kept = History(place.store, "churn").latest()
+    assert kept is not None
+    assert kept.sampled
+    again = check(place, start + DAY, reason="once more")
+    assert again.check == first.check
+    assert len(History(place.store, "churn").checks()) == 1
+    page = latest_page(place.store, "churn", place.workplace.home / "reports")
+    assert "Nothing has changed beyond what is usual" in page.read_text()
+    assert page.with_name("evidently.html").read_text() == "<html>drawn</html>"
+
+
+def test_mlflow_has_a_run_with_the_pages_of_each_check(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    Traffic(place).ask(table(1500, seed=7), start, start + DAY)
+    for _ in range(2):
+        checked = check(place, start + DAY)
+    assert checked.pages.run is not None
+    assert checked.pages.problem == ""
+    client = place.registry.client
+    experiment = client.get_experiment_by_name("churn.monitoring")
+    assert experiment is not None
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_id == checked.pages.run.run]
+    assert len(runs) == 1
+    tags = runs[0].data.tags
+    assert (tags["tiltyard.version"], tags["tiltyard.state"], tags["tiltyard.decision"]) == ("1", "quiet", "none")
+    assert tags["tiltyard.window_end"] == (start + DAY).isoformat()
+    assert RUN_KEY in tags
+    names = {file.path for file in client.list_artifacts(checked.pages.run.run)}
+    assert names == {"page.html", "evidently.html", "charts"}
+
+
+def test_drift_that_lasts_asks_for_one_retraining(make: Callable[..., Place], start: datetime) -> None:
+    place, actions = make(), []
+    traffic = Traffic(place)
+    for day in range(3):
+        traffic.ask(moved(day), start + day * DAY, start + (day + 1) * DAY)
+        checked = check(place, start + (day + 1) * DAY)
+        assert checked.summary.state == "alarm"
+        actions.append(checked.decision.action)
+        if acting.claim(place, checked, now=start + (day + 1) * DAY):
+            acting.done(place, checked)
+    assert actions[:2] == ["none", "retrain"]
+    assert checked.check.drift.findings[0].level == "alarm"
+    notice = acting.monitoring_notice(check(place, start + 2 * DAY), started=False)
+    assert notice is None  # a look back: later windows were checked
+
+
+def test_a_repeated_check_decides_the_same_and_acts_once(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic = Traffic(place)
+    for day in range(2):
+        traffic.ask(moved(day), start + day * DAY, start + (day + 1) * DAY)
+        first = check(place, start + (day + 1) * DAY)
+    assert acting.claim(place, first)
+    again = check(place, start + 2 * DAY)
+    assert again.decision == first.decision
+    assert again.decision.action == "retrain"
+    assert not acting.claim(place, again)
+    later = datetime.now(UTC) + timedelta(minutes=5)
+    assert acting.claim(place, again, now=later)  # whoever claimed it was cut off
+    acting.done(place, again)
+    assert not acting.claim(place, again, now=later)
+    notice = acting.monitoring_notice(again, "http://page", started=False)
+    assert notice is not None
+    assert (notice.event, notice.subject, notice.page) == ("retraining", again.decision.trigger, "http://page")
+    assert "`tiltyard train --mode superiority`" in notice.text
+
+
+def test_a_null_filled_feed_is_told_once_and_never_trains(make: Callable[..., Place], start: datetime) -> None:
+    place, told = make(), []
+    traffic = Traffic(place)
+    for day in range(3):
+        frame = table(1500, seed=day).assign(debt=np.nan)
+        traffic.ask(frame, start + day * DAY, start + (day + 1) * DAY)
+        checked = check(place, start + (day + 1) * DAY)
+        assert checked.summary.state == "broken"
+        assert [one.kind for one in checked.check.quality] == ["null_filled"]
+        told.append(checked.decision.action)
+        if acting.claim(place, checked):
+            acting.done(place, checked)
+    assert told == ["alert", "none", "none"]
+    assert not any(action.action == "retrain" for action in History(place.store, "churn").actions())
+
+
+def test_labels_that_come_late_prove_a_loss(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic, frame = Traffic(place), table(1500, seed=5)
+    ids = traffic.ask(frame, start, start + DAY)
+    assert check(place, start + DAY).check.performance == ()
+    wrong = np.where(np.random.default_rng(0).random(len(frame)) < 0.4, "yes", frame["left"])
+    traffic.tell(ids, list(wrong), start + 1.5 * DAY)
+    traffic.ask(table(1500, seed=6), start + DAY, start + 2 * DAY)
+    checked = check(place, start + 2 * DAY)
+    score = checked.check.performance[-1]
+    assert (score.version, score.labelled, score.rows, score.coverage) == (1, 1500, 1500, 1.0)
+    assert (score.start, score.end) == (start, start + DAY)
+    assert score.harm
+    assert (checked.decision.action, checked.decision.mode) == ("retrain", "superiority")
+    assert checked.summary.state == "alarm"
+    assert checked.check.estimate is not None
+
+
+@pytest.mark.exhaustive
+def test_drift_that_labels_show_to_be_harmless_is_learnt(make: Callable[..., Place], start: datetime) -> None:
+    place = make(sustained=[3, 3])
+    traffic = Traffic(place)
+    found = []
+    for day in range(7):
+        frame = table(1200, seed=20 + day)
+        frame["age"] = np.clip(frame["age"] + 5, 18, 79)
+        ids = traffic.ask(frame, start + day * DAY, start + (day + 1) * DAY)
+        traffic.tell(ids, list(frame["left"]), start + (day + 1) * DAY, name=f"l{day}")
+        found.append(check(place, start + (day + 1) * DAY).check)
+    assert found[0].drift.level == "alarm"
+    assert [len(one.vindicated) for one in found[1:5]] == [1, 1, 1, 1]
+    assert found[-1].calibration.ready
+    assert found[-1].drift.level != "alarm"
+
+
+def test_small_windows_are_judged_together(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic = Traffic(place)
+    for day in range(2):
+        traffic.ask(table(300, seed=day), start + day * DAY, start + (day + 1) * DAY)
+        checked = check(place, start + (day + 1) * DAY)
+    assert (checked.check.drift.pooled, checked.check.drift.rows, checked.check.rows) == (2, 600, 300)
+
+
+def test_windows_are_asked_for_in_time_or_rows(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    Traffic(place).ask(table(2000, seed=1), start, start + 2 * DAY)
+    end = start + 2 * DAY
+    assert check(place, end, window="1d").check.rows == 1000
+    assert check(place, end, window="600").check.rows == 600
+    assert check(place, end, since=start, window="12h").check.rows == 500
+    assert check(place, end, since=start).check.rows == 2000
+    with pytest.raises(UsageError, match="yet to come"):
+        check(place, end, since=end + DAY)
+    with pytest.raises(UsageError, match="`600` rows are counted back"):
+        check(place, end, since=start, window="600")
+    with pytest.raises(UsageError, match="`--window soon`"):
+        check(place, end, window="soon")
+    with pytest.raises(AbsentError, match="had no champion"):
+        check(place, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_a_look_back_sets_nothing_in_motion(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic = Traffic(place)
+    traffic.ask(moved(0), start, start + DAY)
+    traffic.ask(table(1500, seed=1), start + DAY, start + 2 * DAY)
+    check(place, start + 2 * DAY)
+    back = check(place, start + 2 * DAY, since=start, window="1d")
+    assert back.summary.state == "alarm"
+    assert (back.decision.action, acting.claim(place, back)) == ("none", False)
+    assert "look back" in back.decision.reason
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("default")
+def test_evidently_draws_the_same_verdict(
+    make: Callable[..., Place], start: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make()
+    monkeypatch.setattr(monitoring_pages, "_report", _DRAW)
+    Traffic(place).ask(moved(0), start, start + DAY)
+    check(place, start + DAY)
+    page = latest_page(place.store, "churn", place.workplace.home / "reports")
+    assert "usage" in page.with_name("evidently.html").read_text()

@@ -1,0 +1,83 @@
+"""What a check sets in motion, once: whoever claims it carries it out and then says so."""
+
+from datetime import UTC, datetime, timedelta
+
+from tiltyard.monitoring.history import History
+from tiltyard.monitoring.policy import Decision
+from tiltyard.notification.notice import Event, Notice
+from tiltyard.steps.monitoring import Checked
+from tiltyard.steps.place import Place
+
+_CUT_OFF = timedelta(minutes=2)
+"""What was claimed so long ago, and is not done, was cut off in between: it is carried out by whoever comes next."""
+
+
+def claim(place: Place, checked: Checked, *, now: datetime | None = None) -> bool:
+    """Claim what follows from a check; of all who want it for one reason exactly one gets it.
+
+    Args:
+        place: The project.
+        checked: The check.
+        now: The present moment, with a time zone; the clock's when None.
+
+    Returns:
+        Whether it is to be carried out by whoever asks; never when nothing follows.
+
+    Raises:
+        StorageError: The store cannot be reached.
+        DataError: The record of the claim is damaged.
+    """
+    decision, moment = checked.decision, now or datetime.now(UTC)
+    if decision.action == "none":
+        return False
+    history = _history(place)
+    if history.claim(decision, moment):
+        return True
+    known = next((action for action in history.actions() if action.trigger == decision.trigger), None)
+    return known is not None and not known.done and moment - known.made >= _CUT_OFF
+
+
+def done(place: Place, checked: Checked) -> None:
+    """Note that what was claimed is carried out.
+
+    Raises:
+        StorageError: The store cannot be reached.
+    """
+    _history(place).done(checked.decision.trigger)
+
+
+def monitoring_notice(checked: Checked, page: str = "", *, started: bool = True) -> Notice | None:
+    """Return what people are told about a check; None when nothing follows from it.
+
+    Args:
+        checked: The check.
+        page: Where to look.
+        started: Whether somebody takes the retraining up that it asks for; people are to start it otherwise.
+    """
+    decision, summary, project = checked.decision, checked.summary, checked.check.model
+    if decision.action == "none":
+        return None
+    event: Event = "retraining" if decision.action == "retrain" else "alarm"
+    todo = decision.reason if started or event == "alarm" else f"{decision.reason} Start it: {by_hand(decision)}."
+    return Notice(
+        project=project,
+        event=event,
+        subject=decision.trigger,
+        title=f"{project}: {summary.headline}",
+        text=f"{summary.what}\n\n{summary.score}\n\n{todo}",
+        page=page,
+    )
+
+
+def by_hand(decision: Decision) -> str:
+    """Return the command that starts the retraining which a decision asks for.
+
+    Example:
+        >>> by_hand(Decision(action="retrain", mode="non_inferiority", reason="…"))
+        '`tiltyard train --mode non_inferiority`'
+    """
+    return f"`tiltyard train --mode {decision.mode or 'superiority'}`"
+
+
+def _history(place: Place) -> History:
+    return History(place.store, place.project.name)
