@@ -172,3 +172,22 @@ def test_labels_of_one_class_are_not_drawn_and_the_report_says_why() -> None:
     answered = _answered(2)
     one = Answered(np.zeros_like(answered.y), answered.predictions)
     assert "Labels of two classes are needed" in _figures(Quality(Task.BINARY, ("no", "yes"), one))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("seed", range(12))
+def test_report_and_verdict_agree_whatever_was_found(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    names = list(sample(2).columns)
+    tests = ["distribution", "location", "scale", "missing", "new_level", "outside", "correlation"]
+    found = []
+    for name in random.choice(names, random.integers(0, 8), replace=False):
+        test = str(random.choice(tests))
+        other = str(random.choice([one for one in names if one != name])) if test == "correlation" else ""
+        level = str(random.choice(["note", "warning", "alarm"]))
+        found.append(finding(str(name), test, level, other=other, effect=float(random.normal())))
+    page = _report(verdict(*found))
+    said = {name for name, what in _verdicts_of(page).items() if what == "Detected"}
+    assert said == drifted_columns(verdict(*found))
+    assert ("Dataset Drift is detected" in page) == (verdict(*found).level != "none")
