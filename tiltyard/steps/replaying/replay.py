@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tiltyard.data.contract import Column, Contract, Kind, Role
+from tiltyard.errors import UsageError
 from tiltyard.project.model import Project
 from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.project.spans import parse_span
@@ -84,13 +85,16 @@ def replay(
         TrainingError: No first model can be trained.
     """
     project = quickened(project, plan)
-    delay, history = parse_span(plan.labels_after), parse_span(plan.history) if plan.history else None
+    delay = _span("--labels-after", plan.labels_after)
+    history = _span("--history", plan.history) if plan.history else None
+    if plan.window:
+        _span("--window", plan.window)
     stream = make_stream(frame, project, contract, first=plan.first, delay=delay, where=where)
     section = _section(project, plan)
     span = section.span or timedelta(days=7)
+    strategies = _strategies(stream, section, plan)
     trainer, answers = Trainer(stream, code_folder), Answers(stream)
     first = trainer.train((0, stream.first))
-    mode = project.gates.mode
     course = Course(
         stream=stream,
         windows=tuple(windows_between(stream.start, stream.end, span)),
@@ -98,7 +102,7 @@ def replay(
         answers=answers,
         first=first,
         watch=lambda: Watching(answers, section),
-        mode=mode,
+        mode=project.gates.mode,
         history=history,
     )
     return Replay(
@@ -112,7 +116,7 @@ def replay(
         labels_after=plan.labels_after,
         first=first.score,
         family=first.model.family,
-        tracks=run_all(course, _strategies(stream, section, plan), tell),
+        tracks=run_all(course, strategies, tell),
     )
 
 
@@ -134,6 +138,18 @@ def quickened(project: Project, plan: Plan) -> Project:
         }
     )
     return project.model_copy(update={"search": search})
+
+
+def _span(option: str, text: str) -> timedelta:
+    """Return a stretch of time as it was given on the command line.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise UsageError(str(error), where=option) from None
 
 
 def _section(project: Project, plan: Plan) -> MonitoringSection:
