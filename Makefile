@@ -67,6 +67,7 @@ bench: $(READY) ## run the benchmarks; those on real tables when DATA names thei
 ifneq ($(DATA),)
 	$(BIN)/python -m benchmarks.tuning --data $(DATA) --seconds 15 30 60 --seeds 0 1 2
 	$(BIN)/python -m benchmarks.tables --data $(DATA)
+	DATA=$(DATA) $(BIN)/python -m benchmarks.replay
 endif
 
 demo: $(READY) ## the full stack: champion, promotion, refusal, a question to you; leaves it up for both UIs (make down)

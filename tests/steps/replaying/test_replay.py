@@ -8,6 +8,7 @@ import pytest
 from tests.steps.replaying.conftest import first_default
 from tests.steps.replaying.worlds import CONTRACT, history, project
 from tiltyard.errors import DataError, ProjectError, UsageError
+from tiltyard.monitoring.observation import Observation
 from tiltyard.steps.replaying import trainer
 from tiltyard.steps.replaying.clock import moment, stamp, windows_between
 from tiltyard.steps.replaying.outcome import Replay
@@ -167,5 +168,5 @@ def _stream(*, days: int, first: float, delay: timedelta) -> Stream:
     return make_stream(history(days), project(), CONTRACT, first=first, delay=delay, where="x")
 
 
-def _never_look() -> None:
+def _never_look() -> Observation:
     raise AssertionError("a schedule looks at nothing")
