@@ -57,7 +57,7 @@ def test_it_ends_with_everything_down(
     home = tmp_path / ".tiltyard"
     assert read_addresses(home)
     end(stays, tmp_path)
-    out, _ = stays.communicate(timeout=60)
+    out, _ = stays.communicate(timeout=180)
     assert (stays.returncode, said in out) == (0, True), out
     assert marked(home) == []
 

@@ -26,6 +26,7 @@ from tiltyard.serving.door import KEEP_ALIVE_SECONDS, Door, Gate
 from tiltyard.serving.following import PlanFollower
 from tiltyard.serving.hooks import Hook
 from tiltyard.serving.metrics import Metrics
+from tiltyard.serving.newcomers import turn_newcomers_away
 from tiltyard.serving.processes import give_hint, orphaned, start_log
 from tiltyard.serving.settings import DRAIN_SECONDS, TlsFiles, WorkerSettings
 from tiltyard.serving.slots import Served
@@ -59,6 +60,7 @@ class Worker(uvicorn.Server):
         self._follower = PlanFollower(settings)
         self._loading = asyncio.Lock()
         self._signals = 0
+        self._listener: socket.socket | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # what the signal module calls
         """Begin to drain at the next look; a second signal ends the grace."""
@@ -72,6 +74,7 @@ class Worker(uvicorn.Server):
         that has nothing to say yet. A worker that can no longer follow the plan ends, too: the supervisor starts
         another.
         """
+        self._listener = listener
         await self._first_plan()
         self._swap(self._follower.load(self._app.served))
         gc.freeze()  # what is there now stays: no collection need look at it again while somebody waits
@@ -134,7 +137,10 @@ class Worker(uvicorn.Server):
         """Let clients leave by themselves: only a connection without a request is ever closed on them."""
         _log.info("draining")
         self._app.served = dataclasses.replace(self._app.served, draining=True)
-        await asyncio.sleep(self._settings.drain_seconds)
+        await asyncio.sleep(self._settings.drain_seconds / 2)
+        if self._listener is not None and orphaned(self._settings.parent):
+            turn_newcomers_away(self._listener)  # as the supervisor does while there is one
+        await asyncio.sleep(self._settings.drain_seconds / 2)
         for server in self.servers:
             server.close()
         deadline = time.monotonic() + min(self._settings.drain_seconds, DRAIN_SECONDS)
