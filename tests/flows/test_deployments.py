@@ -35,6 +35,8 @@ def client(on_prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield client
         for found in client.read_deployments():
             client.delete_deployment(found.id)
+        for automation in client.read_automations():
+            client.delete_automation(automation.id)
 
 
 def moved(file: Path, folder: Path, **changes: object) -> Path:
@@ -54,6 +56,7 @@ def test_flows_of_a_project_are_deployed_as_its_file_says(
         ("train/churn", "created", "0 3 * * 1 (Europe/Berlin)"),
         ("score/churn", "created", None),
         ("rollout/churn", "created", None),
+        ("monitor/churn", "created", None),
     ]
     found = client.read_deployment_by_name("train/churn")
     assert found.parameters == {"project": str(file)}
@@ -73,14 +76,14 @@ def test_deploying_twice_changes_nothing(client: SyncPrefectClient, write_projec
     assert behind(file) == ()
     assert {each.change for each in deploy([file])} == {"unchanged"}
     assert (client.read_deployments(), client.read_automations()) == before
-    assert len(before[1]) == len(automations())
+    assert len(before[1]) == len(automations()) + 1  # the one that retrains
 
 
 def test_a_changed_file_changes_the_deployment(client: SyncPrefectClient, write_project: WriteProject) -> None:
     deploy([write_project("tree", schedule=WEEKLY)])
     file = write_project("tree", schedule={"cron": "30 4 * * *", "when_busy": "queue"})
     assert behind(file) == ("train/churn",)
-    assert [each.change for each in deploy([file])] == ["updated", "unchanged", "unchanged"]
+    assert [each.change for each in deploy([file])] == ["updated", "unchanged", "unchanged", "unchanged"]
     found = client.read_deployment_by_name("train/churn")
     assert [(each.schedule.model_dump()["cron"], each.active) for each in found.schedules] == [("30 4 * * *", True)]
     assert found.concurrency_options is not None
@@ -143,7 +146,7 @@ def test_projects_that_are_no_more_lose_their_deployments(
     assert not any(each.change == "removed" for each in deploy([file], alone=False))
     other.unlink()
     gone = {each.name for each in deploy([file], alone=False) if each.change == "removed"}
-    assert gone == {"train/fraud", "score/fraud", "rollout/fraud"}
+    assert gone == {"train/fraud", "score/fraud", "rollout/fraud", "monitor/fraud"}
 
 
 def test_only_the_given_projects_of_a_home_stay(
@@ -156,7 +159,7 @@ def test_only_the_given_projects_of_a_home_stay(
     renamed = moved(file, tmp_path / "renamed", name="leavers")
     renamed.replace(file)
     removed = {each.name for each in deploy([file]) if each.change == "removed"}
-    assert removed == {"train/churn", "score/churn", "rollout/churn"}
+    assert removed == {"train/churn", "score/churn", "rollout/churn", "monitor/churn"}
     assert {found.name for found in client.read_deployments()} == {"leavers", "fraud"}
 
 
@@ -186,7 +189,7 @@ def test_a_server_that_does_not_answer_is_named(write_project: WriteProject, mon
 def test_the_command(write_project: WriteProject, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(write_project("tree", schedule=WEEKLY).parent)
     assert main(["deploy", "--project", folder, "--json"]) == 0
-    assert [each["change"] for each in json.loads(capsys.readouterr().out)] == ["created", "created", "created"]
+    assert [each["change"] for each in json.loads(capsys.readouterr().out)] == ["created"] * 4
     assert main(["deploy", "--project", folder]) == 0
     assert "train/churn: unchanged; starts by itself at 0 3 * * 1 (Europe/Berlin)" in capsys.readouterr().out
     assert main(["resume", "--project", folder]) == UsageError.exit_code
@@ -217,9 +220,9 @@ def facts(found: DeploymentResponse) -> dict[str, Any]:
 def test_prefect_yaml_says_the_same(
     client: SyncPrefectClient, write_project: WriteProject, on_prefect_server: str, tmp_path: Path
 ) -> None:
-    file = write_project("tree", schedule=WEEKLY)
+    file = write_project("tree", schedule=WEEKLY, monitoring={"cron": "0 6 * * *"})
     deploy([file])
-    names = ("train/churn", "score/churn", "rollout/churn")
+    names = ("train/churn", "score/churn", "rollout/churn", "monitor/churn")
     ours = [facts(client.read_deployment_by_name(name)) for name in names]
     remove("churn", Workplace(file))
     environment = os.environ | {"PREFECT_API_URL": on_prefect_server, "PREFECT_HOME": str(tmp_path / "prefect")}
@@ -236,4 +239,4 @@ def test_prefect_yaml_says_the_same(
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = [client.read_deployment_by_name(name) for name in names]
     assert [facts(found) for found in theirs] == ours
-    assert [found.pull_steps for found in theirs] == [[], [], []]
+    assert [found.pull_steps for found in theirs] == [[]] * 4

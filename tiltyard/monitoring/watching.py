@@ -1,7 +1,7 @@
 """One check of a champion: what was seen in a window, held against its reference and against earlier checks. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tiltyard.bundle.model import Predictions
 from tiltyard.data.contract import Contract
+from tiltyard.evaluation import records
 from tiltyard.evaluation.terms import Labels
 from tiltyard.monitoring.calibration import Calibration
 from tiltyard.monitoring.discovery import weigh
@@ -74,12 +75,15 @@ class Past:
         pooled: Windows that a small one may be judged together with, oldest first, none sharing rows with another.
         usual: Samples of windows that were accepted as good.
         doubtful: Sound windows that were not accepted so far, oldest first, whose labels may show that they are good.
+        standard: The best score that an earlier champion had on its own test; a champion that was trained in the midst
+            of a change may be no worse than on its own and still far from what the model was good for before.
     """
 
     checks: tuple[Check, ...] = ()
     pooled: tuple[tuple[Window, Sample], ...] = ()
     usual: tuple[Sample, ...] = ()
     doubtful: tuple[tuple[Window, Sample], ...] = ()
+    standard: records.Estimate | None = None
 
 
 class Looked(NamedTuple):
@@ -115,7 +119,8 @@ def look(
         model: Model.
         made: The present moment, UTC.
     """
-    window, sample = seen.sample.window, seen.sample.sample
+    window, sample, own = seen.sample.window, seen.sample.sample, reference.facts.score
+    reference = held_to(reference, past.standard)
     settings = Settings(
         importance=importance(reference, section),
         ignore=frozenset(f"{FEATURE}{name}" for name in section.ignore),
@@ -147,7 +152,7 @@ def look(
         quality=quality,
         performance=scores,
         estimate=estimated(seen, reference),
-        reference=reference.facts.score,
+        reference=own,
         accepted=accepted,
         vindicated=vindicated,
         calibration=drift.accept(calibration) if accepted else calibration,
@@ -165,6 +170,22 @@ def importance(reference: Reference, section: MonitoringSection) -> dict[str, fl
     features = [name for name in reference.test.columns if not is_answer(name)]
     given = {f"{FEATURE}{name}": weight for name, weight in section.importance.items()}
     return weigh(features, reference.importance) | given
+
+
+def held_to(reference: Reference, standard: records.Estimate | None) -> Reference:
+    """Return a reference with the score that a version is held to: its own, or a better one.
+
+    Args:
+        reference: What the version is held against.
+        standard: A score of the same metric; None when there is none.
+    """
+    own = reference.facts.score
+    if standard is None:
+        return reference
+    better = standard.value > own.value
+    if not METRICS[reference.facts.metric].greater_is_better:
+        better = standard.value < own.value
+    return replace(reference, facts=reference.facts.model_copy(update={"score": standard})) if better else reference
 
 
 def scores_of(

@@ -1,17 +1,22 @@
 """One check of the champion: seen, judged, decided about, and kept. Nothing is set in motion here."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
 from tiltyard.monitoring.policy import Decision, State, decide
+from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
 from tiltyard.monitoring.summary import Summary, summarise
 from tiltyard.monitoring.watching import Past, Seen, look, observed
 from tiltyard.predictions.reading import Window
+from tiltyard.project.metrics import METRICS
 from tiltyard.project.model import Project
 from tiltyard.project.section import Section
 from tiltyard.registry import approvals
@@ -79,7 +84,10 @@ def check_champion(  # one parameter a question that the form asks, and what the
     seen = see(place, version, window_until(end, window, since, place, version.ref.version))
     history = History(place.store, place.project.name)
     checks = _known(history, place.project, seen.sample.window)
-    past = past_of(history, checks, seen, place.project.monitoring.min_rows)
+    past = replace(
+        past_of(history, checks, seen, place.project.monitoring.min_rows),
+        standard=standard_of(checks, version.ref.version, version.reference),
+    )
     found = look(
         seen, version.reference, version.contract, past, place.project.monitoring, model=place.project.name, made=moment
     ).check
@@ -117,6 +125,24 @@ def past_of(history: History, checks: tuple[Check, ...], seen: Seen, enough_rows
         usual=tuple(sample for _, sample in _with_samples(history, good[-_USUAL:])),
         doubtful=_with_samples(history, open_),
     )
+
+
+def standard_of(checks: Sequence[Check], version: int, reference: Reference) -> Estimate | None:
+    """Return the best score that another champion of late had on its own test; None when there was none.
+
+    Args:
+        checks: The checks that are looked back to; what lies longer ago is no standard any more.
+        version: The champion.
+        reference: What it is held against, for the metric.
+    """
+    metric = reference.facts.metric
+    known = [
+        check.reference
+        for check in checks
+        if check.version != version and check.reference and check.estimate and check.estimate.metric == metric
+    ]
+    better = max if METRICS[metric].greater_is_better else min
+    return better(known, key=lambda score: score.value, default=None)
 
 
 def _apart(checks: list[Check], window: Window) -> list[Check]:
