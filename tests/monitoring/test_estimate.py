@@ -113,9 +113,9 @@ def test_the_calibration_gap_is_small_for_what_can_be_calibrated_and_large_for_w
 
 
 def test_the_interval_covers_the_truth_under_covariate_shift() -> None:
-    (rates,) = run(Setting(worlds.TWO, "trees", ("roc_auc",), 0.7, rows=500, reference=800), 5, models=1).values()
-    assert rates.valid >= 0.8
-    assert min(rates.covered, rates.seen) >= 0.6  # the exhaustive test below tells 90 % from less
+    (rates,) = run(Setting(worlds.TWO, "trees", ("roc_auc",), 0.7, rows=400, reference=600), 4, models=1).values()
+    assert rates.valid >= 0.75
+    assert min(rates.covered, rates.seen) >= 0.5  # the exhaustive test below tells 90 % from less
 
 
 @pytest.mark.exhaustive

@@ -21,6 +21,10 @@ DOUBT = 0.5
 """Share of the change that weights make to an estimate which is held for uncertain, as a standard deviation: densities
 are never known as well as it takes, and the larger the change, the more hangs on them."""
 
+EXTRAPOLATED = 0.4
+"""A like share of the whole change of a loss since the reference: trees flatten out where they have few rows, and a
+squared loss grows just there."""
+
 
 @dataclass(frozen=True)
 class LossModel:
@@ -30,11 +34,13 @@ class LossModel:
         current: Expected loss of the current rows, shape (m,).
         residuals: Loss less expected loss of the reference rows, each by a model fitted without it, shape (n,).
         weights: How much each reference row counts, shape (n,).
+        level: Mean loss of the reference as it is.
     """
 
     current: Floats
     residuals: Floats
     weights: Floats
+    level: float
 
     @property
     def mean(self) -> float:
@@ -43,8 +49,9 @@ class LossModel:
 
     @property
     def doubt(self) -> float:
-        """Half of what the weights change, see `DOUBT`."""
-        return DOUBT * abs(float(self.residuals.mean() - np.average(self.residuals, weights=self.weights)))
+        """Standard deviation of what the shift itself leaves uncertain, see `DOUBT` and `EXTRAPOLATED`."""
+        weighted = float(self.residuals.mean() - np.average(self.residuals, weights=self.weights))
+        return float(np.hypot(DOUBT * weighted, EXTRAPOLATED * (self.mean - self.level)))
 
     @property
     def noise(self) -> float:
@@ -109,4 +116,4 @@ def loss_model(table: Table, losses: Floats, weights: Floats, *, seed: int, thre
             ).fit(fittable(table.reference[kept]), losses[kept])
             current += np.asarray(model.predict(table.current), dtype=np.float64) / FOLDS
             residuals[~kept] = losses[~kept] - model.predict(table.reference[~kept])
-    return LossModel(current, residuals, weights)
+    return LossModel(current, residuals, weights, float(losses.mean()))
