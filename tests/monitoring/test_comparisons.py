@@ -150,3 +150,12 @@ def test_the_order_of_rows_and_columns_does_not_matter(seed: int) -> None:
     plain, other = compare(numbers(*first), numbers(*second)), compare(numbers(*first), numbers(*turned))
     assert [each.name for each in plain] == [each.name for each in other]
     assert [each.z for each in plain] == pytest.approx([each.z for each in other])
+
+
+def test_pairs_chosen_for_their_strength_are_not_weaker_in_the_next_window() -> None:
+    rng = np.random.default_rng(5)
+    common = rng.normal(size=(2, 800))
+    before, after = (0.3 * part + rng.normal(size=(80, 800)) for part in common)
+    made = compare(numbers(*before), numbers(*after))
+    z = np.array([(each.after - each.before) for each in made if each.test == "correlation"])
+    assert abs(z.mean()) < 0.015

@@ -15,7 +15,7 @@ from scipy.special import chdtrc, kolmogorov, ndtr, ndtri, xlogy
 
 from tiltyard.data.contract import Kind
 from tiltyard.monitoring.findings import Test
-from tiltyard.monitoring.pairs import Pair, choose_pairs, compare_pairs
+from tiltyard.monitoring.pairs import Pair, choose_pairs, compare_pairs, is_wide
 from tiltyard.monitoring.sample import LEVELLED, NUMERIC, ColumnSample, Sample
 
 FEWEST_VALUES = 30
@@ -101,6 +101,7 @@ def compare(
     ranks: dict[str, NDArray[np.float64]] = {}
     if pairs is None:
         pairs = choose_pairs({name: before for name, (before, _) in shared.items()})
+    wide = is_wide(sum(before.kind in NUMERIC for before, _ in shared.values()))
     paired = {name for pair in pairs for name in pair}
     for name, (before, after) in shared.items():
         if before.kind in NUMERIC:
@@ -112,7 +113,7 @@ def compare(
         made += _shares(name, before, after, reference.rows, current.rows)
     made += [
         Comparison("correlation", *pair, after - before, z, before, after)
-        for pair, before, after, z in compare_pairs(ranks, pairs, reference.sampled)
+        for pair, before, after, z in compare_pairs(ranks, pairs, reference.sampled, wide=wide)
     ]
     return tuple(made)
 

@@ -44,15 +44,16 @@ class PairComparison(NamedTuple):
 def choose_pairs(columns: Mapping[str, ColumnSample]) -> tuple[Pair, ...]:
     """Return the pairs of numeric columns to look at: all, or in a wide table those of the strongest correlation.
 
-    Only the reference decides, so that each window is asked about the same pairs. Where fewer pairs are correlated,
-    neighbours in the order of the table fill up.
+    Only the reference decides, so that each window is asked about the same pairs; of a wide table only every second
+    row, so that the others do not know of the choice: what was chosen for being strong is weaker in any other rows.
+    Where fewer pairs are correlated, neighbours in the order of the table fill up.
 
     Args:
         columns: Columns of the reference.
     """
     names = [name for name, column in columns.items() if column.kind in NUMERIC]
     most = max(MOST_PAIRS, len(names))
-    if len(names) * (len(names) - 1) // 2 <= most:
+    if not is_wide(len(names)):
         return tuple(combinations(names, 2))
     strength = np.abs(_correlations([columns[name].values for name in names]))
     first, second = np.triu_indices(len(names), 1)
@@ -67,13 +68,27 @@ def choose_pairs(columns: Mapping[str, ColumnSample]) -> tuple[Pair, ...]:
     return tuple((names[a], names[b]) for a, b in sorted(chosen))
 
 
+def is_wide(count: int) -> bool:
+    """Return whether a table has more pairs than are looked at.
+
+    Args:
+        count: Its numeric columns.
+
+    Example:
+        >>> is_wide(25), is_wide(26)
+        (False, True)
+    """
+    return count * (count - 1) // 2 > max(MOST_PAIRS, count)
+
+
 def _neighbours(count: int) -> Iterator[tuple[int, int]]:
     return ((place, place + step) for step in range(1, count) for place in range(count - step))
 
 
 def _correlations(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return rank correlations on evenly spaced rows; a missing value counts as a middling one."""
-    rows = np.linspace(0, len(values[0]) - 1, min(_CHOOSING_ROWS, len(values[0]))).astype(np.int64)
+    """Return rank correlations on evenly spaced even rows; a missing value counts as a middling one."""
+    even = (len(values[0]) + 1) // 2
+    rows = 2 * np.linspace(0, even - 1, min(_CHOOSING_ROWS, even)).astype(np.int64)
     scores = np.zeros((len(values), len(rows)), dtype=np.float32)
     for score, column in zip(scores, values, strict=True):
         picked = column[rows]
@@ -84,7 +99,7 @@ def _correlations(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def compare_pairs(
-    ranks: Mapping[str, NDArray[np.float64]], pairs: Sequence[Pair], reference_rows: int
+    ranks: Mapping[str, NDArray[np.float64]], pairs: Sequence[Pair], reference_rows: int, *, wide: bool = False
 ) -> Iterator[PairComparison]:
     """Compare the correlation of each pair in the reference with that in the window.
 
@@ -98,11 +113,14 @@ def compare_pairs(
             first.
         pairs: Pairs to compare.
         reference_rows: n.
+        wide: Whether pairs were chosen by the even rows of the reference; then its odd rows are compared.
     """
     known = [pair for pair in pairs if pair[0] in ranks and pair[1] in ranks]
     for start in range(0, len(known), _AT_A_TIME):
         part = known[start : start + _AT_A_TIME]
-        before, error, count = _correlate(*_stacked(ranks, part, slice(0, reference_rows)))
+        before, error, count = _correlate(
+            *_stacked(ranks, part, slice(1 if wide else 0, reference_rows, 2 if wide else 1))
+        )
         after, error_now, count_now = _correlate(*_stacked(ranks, part, slice(reference_rows, None)))
         then, now = (np.arctanh(np.clip(r, -_STEEPEST, _STEEPEST)) for r in (before, after))
         z = np.abs(now - then) / np.sqrt(error + error_now)
