@@ -28,6 +28,7 @@ from tests.flows.yard import until
 from tests.steps.conftest import table
 from tests.traffic import Traffic, copy_of, trained_project
 from tiltyard.cli.app import main
+from tiltyard.monitoring import watching
 from tiltyard.monitoring.history import History
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import load_project
@@ -52,11 +53,13 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(pattern: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_prefect_server: str) -> Place:
-    """A copy of the project, with the server known to commands; Evidently draws nothing."""
+    """A copy of the project, with the server known to commands; estimate and drawing, which take seconds, left out."""
     for name in ("TILTYARD_STORE", "TILTYARD_HOME"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("PREFECT_API_URL", on_prefect_server)
     monkeypatch.setattr(monitoring_pages, "_report", lambda *_: None)
+    monkeypatch.setattr(monitoring_pages, "draw_charts", lambda *_: {})
+    monkeypatch.setattr(watching, "estimated", lambda *_: None)
     return copy_of(pattern, tmp_path, monitoring=NIGHTLY)
 
 

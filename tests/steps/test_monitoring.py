@@ -11,17 +11,20 @@ import pytest
 from tests.steps.conftest import table
 from tests.traffic import Traffic, copy_of, trained_project
 from tiltyard.errors import AbsentError, UsageError
+from tiltyard.monitoring import watching
+from tiltyard.monitoring.charts import draw_charts
 from tiltyard.monitoring.history import History
 from tiltyard.monitoring.shelf import latest_page
 from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps import acting, monitoring_pages
 from tiltyard.steps.monitoring import Checked, check_champion
 from tiltyard.steps.place import Place
+from tiltyard.steps.window import end_of_window, see, watched, window_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
 DAY = timedelta(days=1)
-_DRAW = monitoring_pages._report
+_DRAW, _CHARTS, _ESTIMATE = monitoring_pages._report, draw_charts, watching.estimated
 WATCH = {"window": "1d", "labels_within": "2d", "cooldown_hours": 0, "min_rows": 500}
 
 
@@ -42,10 +45,15 @@ def start() -> datetime:
 
 @pytest.fixture
 def make(pattern: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
-    """Return a function that copies the project with other keys of the section `monitoring`."""
+    """Return a function that copies the project with other keys of the section `monitoring`.
+
+    What takes seconds is left out: the estimate, and drawing.
+    """
     monkeypatch.setenv("TILTYARD_STORE", "")
     monkeypatch.setenv("TILTYARD_HOME", "")
     monkeypatch.setattr(monitoring_pages, "_report", lambda *_: "<html>drawn</html>")
+    monkeypatch.setattr(monitoring_pages, "draw_charts", lambda *_: {"score": b"a picture"})
+    monkeypatch.setattr(watching, "estimated", lambda *_: None)
     return lambda **keys: copy_of(pattern, tmp_path, monitoring=WATCH | keys)
 
 
@@ -72,31 +80,29 @@ def test_a_good_window_is_quiet_and_kept_once(make: Callable[..., Place], start:
     again = check(place, start + DAY, reason="once more")
     assert again.check == first.check
     assert len(History(place.store, "churn").checks()) == 1
+    _assert_mlflow_has_it(place, again)
     page = latest_page(place.store, "churn", place.workplace.home / "reports")
     assert "Nothing has changed beyond what is usual" in page.read_text()
     assert page.with_name("evidently.html").read_text() == "<html>drawn</html>"
 
 
-def test_mlflow_has_a_run_with_the_pages_of_each_check(make: Callable[..., Place], start: datetime) -> None:
-    place = make()
-    Traffic(place).ask(table(1500, seed=7), start, start + DAY)
-    for _ in range(2):
-        checked = check(place, start + DAY)
-    assert checked.pages.run is not None
-    assert checked.pages.problem == ""
+def _assert_mlflow_has_it(place: Place, again: Checked) -> None:
+    assert again.pages.run is not None
+    assert again.pages.problem == ""
     client = place.registry.client
     experiment = client.get_experiment_by_name("churn.monitoring")
     assert experiment is not None
-    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_id == checked.pages.run.run]
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_id == again.pages.run.run]
     assert len(runs) == 1
     tags = runs[0].data.tags
     assert (tags["tiltyard.version"], tags["tiltyard.state"], tags["tiltyard.decision"]) == ("1", "quiet", "none")
-    assert tags["tiltyard.window_end"] == (start + DAY).isoformat()
+    assert tags["tiltyard.window_end"] == again.check.end.isoformat()
     assert RUN_KEY in tags
-    names = {file.path for file in client.list_artifacts(checked.pages.run.run)}
+    names = {file.path for file in client.list_artifacts(again.pages.run.run)}
     assert names == {"page.html", "evidently.html", "charts"}
 
 
+@pytest.mark.exhaustive
 def test_drift_that_lasts_asks_for_one_retraining(make: Callable[..., Place], start: datetime) -> None:
     place, actions = make(), []
     traffic = Traffic(place)
@@ -150,7 +156,9 @@ def test_a_null_filled_feed_is_told_once_and_never_trains(make: Callable[..., Pl
     assert not any(action.action == "retrain" for action in History(place.store, "churn").actions())
 
 
-def test_labels_that_come_late_prove_a_loss(make: Callable[..., Place], start: datetime) -> None:
+def test_labels_that_come_late_prove_a_loss(
+    make: Callable[..., Place], start: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = make()
     traffic, frame = Traffic(place), table(1500, seed=5)
     ids = traffic.ask(frame, start, start + DAY)
@@ -158,6 +166,7 @@ def test_labels_that_come_late_prove_a_loss(make: Callable[..., Place], start: d
     wrong = np.where(np.random.default_rng(0).random(len(frame)) < 0.4, "yes", frame["left"])
     traffic.tell(ids, list(wrong), start + 1.5 * DAY)
     traffic.ask(table(1500, seed=6), start + DAY, start + 2 * DAY)
+    monkeypatch.setattr(watching, "estimated", _ESTIMATE)
     checked = check(place, start + 2 * DAY)
     score = checked.check.performance[-1]
     assert (score.version, score.labelled, score.rows, score.coverage) == (1, 1500, 1500, 1.0)
@@ -198,10 +207,14 @@ def test_windows_are_asked_for_in_time_or_rows(make: Callable[..., Place], start
     place = make()
     Traffic(place).ask(table(2000, seed=1), start, start + 2 * DAY)
     end = start + 2 * DAY
-    assert check(place, end, window="1d").check.rows == 1000
-    assert check(place, end, window="600").check.rows == 600
-    assert check(place, end, since=start, window="12h").check.rows == 500
-    assert check(place, end, since=start).check.rows == 2000
+    version = watched(place, end)
+
+    def rows(window: str | None = None, since: datetime | None = None) -> int:
+        until = end_of_window(window, since, place, end)
+        return see(place, version, window_until(until, window, since, place, 1)).sample.sample.rows
+
+    assert (rows(), rows("1d"), rows("600")) == (1000, 1000, 600)
+    assert (rows("12h", start), rows(since=start)) == (500, 2000)
     with pytest.raises(UsageError, match="yet to come"):
         check(place, end, since=end + DAY)
     with pytest.raises(UsageError, match="`600` rows are counted back"):
@@ -231,6 +244,7 @@ def test_evidently_draws_the_same_verdict(
 ) -> None:
     place = make()
     monkeypatch.setattr(monitoring_pages, "_report", _DRAW)
+    monkeypatch.setattr(monitoring_pages, "draw_charts", _CHARTS)
     Traffic(place).ask(moved(0), start, start + DAY)
     check(place, start + DAY)
     page = latest_page(place.store, "churn", place.workplace.home / "reports")
