@@ -112,7 +112,7 @@ def _live(trial: Trial, rng: np.random.Generator) -> tuple[list[DriftCheck], lis
     reference = trial.world.reference(rng)
     settings = Settings(pairs=choose_pairs(reference.columns))
     if trial.unimportant:
-        settings = settings._replace(importance={"feature_number0": 0.01})
+        settings = settings._replace(importance=dict.fromkeys(reference.columns, 1.0) | {"feature_number0": 0.01})
     calm = Change(wobble=trial.change.wobble, uneven=trial.change.uneven)
     calibration, checks = Calibration(), list[DriftCheck]()
     for place in range(FEWEST_WINDOWS + 2):
