@@ -5,6 +5,7 @@
 Names sort as windows end.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -54,7 +55,7 @@ def latest_page(store: Store, model: str, folder: Path) -> Path:
     Args:
         store: The object store.
         model: Model.
-        folder: Where to.
+        folder: Where to; copies of earlier pages are removed from there.
 
     Returns:
         The page; Evidently's report lies beside it.
@@ -70,6 +71,9 @@ def latest_page(store: Store, model: str, folder: Path) -> Path:
     name = max(_name(key, room) for key in keys)
     target = folder / model / name
     target.mkdir(parents=True, exist_ok=True)
+    for other in target.parent.iterdir():  # copies: the store has them
+        if other != target:
+            shutil.rmtree(other, ignore_errors=True)
     for key in keys:
         if _name(key, room) == name:
             (target / PurePosixPath(key).name).write_bytes(store.read(key))

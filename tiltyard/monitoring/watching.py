@@ -263,7 +263,7 @@ def _score(own: Labelled, window: Window, reference: Reference) -> Performance:
 
 
 def label_windows(window: Window, delay: timedelta) -> tuple[Window, ...]:
-    """Return the windows whose labels may still come, the one that is looked at last.
+    """Return windows side by side, the one that is looked at last: those whose labels may still come, and one before.
 
     Args:
         window: The one that is looked at.
@@ -277,11 +277,11 @@ def label_windows(window: Window, delay: timedelta) -> tuple[Window, ...]:
     length = window.end - window.start
     if length <= timedelta(0):
         return (window,)
-    step = max(length, (delay + length) / MOST_WINDOWS)
+    step = max(length, (delay - length) / (MOST_WINDOWS - 2) + timedelta(microseconds=1))
     found = [window]
-    while found[-1].start > window.end - delay - length and len(found) < MOST_WINDOWS:
+    while found[-1].end > window.end - delay:
         found.append(Window(found[-1].start - step, found[-1].start))
-    return tuple(reversed([one for one in found if one.end > window.start - delay]))
+    return tuple(reversed(found))
 
 
 def estimated(seen: Seen, reference: Reference) -> Estimate | None:
