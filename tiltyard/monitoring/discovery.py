@@ -17,8 +17,8 @@ def weigh(columns: Sequence[str], importance: Mapping[str, float]) -> dict[str, 
 
     Args:
         columns: Names as in the prediction log.
-        importance: By name of a feature, at least 0; those without one weigh as much as the others do on average. What is
-            negative counts as 0.
+        importance: By name of a feature, at least 0; those without one weigh as much as the others do on average.
+            What is negative counts as 0.
 
     Example:
         >>> weigh(["feature_a", "feature_b", "prediction"], {"feature_a": 3.0, "feature_b": 1.0})
