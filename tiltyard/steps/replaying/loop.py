@@ -15,6 +15,9 @@ from tiltyard.steps.replaying.strategies import Moment, Strategy
 from tiltyard.steps.replaying.stream import Range, Stream
 from tiltyard.steps.replaying.trainer import Trained, Training
 
+_CUT = 0.1
+"""Share of a window that may lie after the last row of the history; a window that is cut off earlier is no window."""
+
 
 class Look(NamedTuple):
     """A window to be looked at.
@@ -93,7 +96,10 @@ class _Run:
     decisions: list[Decided] = field(default_factory=list)
 
     def pass_window(self, window: Window, *, last: bool) -> None:
-        """Answer a window, look at it, and train if that is decided; after the last there is nothing to train for."""
+        """Answer a window, look at it, and train if that is decided.
+
+        After the last there is nothing to train for; where the history ends in its midst, its feed is not broken.
+        """
         rows = self.course.stream.between(window.start, window.end)
         self.scored.append(
             Scored(
@@ -104,6 +110,8 @@ class _Run:
                 score=self.course.answers.score(self.champion, rows),
             )
         )
+        if window.end - self.course.stream.end > _CUT * (window.end - window.start):
+            return
         seen: list[Observation] = []
 
         def look() -> Observation:
