@@ -23,7 +23,8 @@ _marks = st.builds(
 _points = st.builds(
     Point,
     end=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda time: time.replace(tzinfo=UTC)),  # noqa: DTZ001
-    rows=st.integers(0, 10**7),
+    rows=st.integers(1_000, 10**7),
+    labelled=st.integers(0, 1_000),
     version=st.none() | st.integers(1, 3),
     score=st.none() | _intervals,
     estimate=st.none() | _intervals,
