@@ -363,7 +363,7 @@ def test_who_asks_no_more_is_answered(patient: Door, asked: bytes) -> None:
     ("asked", "status"),
     [
         (request().replace(b"host: x", b"host: x\r\nhost: y"), 400),
-        (request().replace(b"HTTP/1.1", b"HTTP/2.0"), 505),
+        (request().replace(b"HTTP/1.1", b"HTTP/2.0"), 400),
         (request(transfer_encoding="gzip, chunked", body=b"0\r\n\r\n"), 501),
         (request().replace(b"host: x", b"host: x\r\nauthorization: a\r\nauthorization: b"), 400),
         (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 405),

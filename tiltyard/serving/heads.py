@@ -20,7 +20,7 @@ Fault = tuple[int, str, str]
 _NO_HOST = 400, "the request has no `host` header, or several", "Send one: HTTP/1.1 asks for it."
 _TWO_TOKENS = 400, "the request has several `authorization` headers", "Send one."
 _OTHER_CODING = 501, "this transfer encoding is not known here", "Send the body chunked, or with its length."
-_OTHER_VERSION = 505, "this version of HTTP is not spoken here", "Speak HTTP/1.1."
+_OTHER_VERSION = 400, "this version of HTTP is not spoken here", "Speak HTTP/1.1."
 
 _END = b"\r\n\r\n"
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
