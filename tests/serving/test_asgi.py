@@ -330,3 +330,20 @@ def test_answers_of_one_turn_that_cannot_be_logged_are_each_refused(
     assert log.counts == (0, 0, 0, 3)
     monkeypatch.undo()
     log.close()
+
+
+def test_a_fault_at_the_log_is_one_client_s_and_leaves_no_trace(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = PredictionLog(tmp_path)
+    app = App(served, Parts(log=log))
+    prompt = app.prompt(Head("POST", PREDICT, "", {}), BODY)
+    assert prompt is not None
+
+    def faulty(*_: object, **__: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(log, "append", faulty)
+    (answer,) = app.commit([prompt])
+    assert (answer.status, b"secret" in answer.body) == (500, False)
+    log.close()

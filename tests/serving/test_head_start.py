@@ -55,12 +55,12 @@ def test_the_head_start_ends_when_all_workers_answer(pipe: tuple[int, int]) -> N
 
 
 def test_the_head_start_is_bounded(pipe: tuple[int, int]) -> None:
-    async def wait() -> None:
+    async def wait() -> bool:
         start = HeadStart(pipe[0], workers=1)
         start.begin(0.0)
-        await start.over.wait()
+        return await start.over.wait()
 
-    asyncio.run(asyncio.wait_for(wait(), 30))
+    assert asyncio.run(asyncio.wait_for(wait(), 30))
 
 
 def child(role: str) -> Child:

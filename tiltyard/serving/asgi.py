@@ -211,7 +211,7 @@ class App:
         """Return an answer whose record is in the log, or why it is not."""
         try:
             self._append(prompt.answer)
-        except TiltyardError as error:
+        except Exception as error:  # noqa: BLE001  # as in `prompt`; the answers of others wait in the same turn
             return self._failure(prompt.head.path, error)
         return prompt.answer
 
@@ -298,10 +298,7 @@ class App:
             return None
         if self._log is None:
             raise RequestError.of(503, "this server keeps no log, so it takes no labels", cure="Start it with one.")
-        about = answer.about
-        if about is None:
-            return self._log.append(answer.record, None, b"", required=True)
-        return self._log.append(answer.record, (about.model, about.version), about.schema)
+        return self._log.append(*_entry_of(answer), required=answer.about is None)
 
     def _count(self, metrics: Metrics, path: str, answer: Answer, seconds: float) -> None:
         """Count an answer; a failure without a version is the champion's when it is the server's fault."""
