@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
 from tests.steps.conftest import table, train, write_project
@@ -27,10 +28,13 @@ _AT_ONCE = 50
 
 
 def trained_project(folder: Path, rows: int = 3000) -> Path:
-    """Train a linear champion on as many rows as a check wants; returns the project file."""
+    """Train a linear champion on as many rows as a check wants, in a home of its own; returns the project file."""
     file = write_project(folder, "linear")
     table(rows).to_csv(folder / "data.csv", index=False)
-    train(file)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TILTYARD_HOME", "TILTYARD_STORE", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        train(file)
     return file
 
 

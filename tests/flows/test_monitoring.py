@@ -45,10 +45,7 @@ NIGHTLY = {"window": "1d", "cron": "0 6 * * *", "cooldown_hours": 0}
 @pytest.fixture(scope="module")
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained project."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TILTYARD_HOME", "TILTYARD_STORE", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        return trained_project(tmp_path_factory.mktemp("watched"))
+    return trained_project(tmp_path_factory.mktemp("watched"))
 
 
 @pytest.fixture

@@ -31,10 +31,7 @@ WATCH = {"window": "1d", "labels_within": "2d", "cooldown_hours": 0, "min_rows":
 @pytest.fixture(scope="session")
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained project."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TILTYARD_HOME", "TILTYARD_STORE", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
-        return trained_project(tmp_path_factory.mktemp("watched"))
+    return trained_project(tmp_path_factory.mktemp("watched"))
 
 
 @pytest.fixture
