@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tiltyard.errors import UsageError
+from tiltyard.evaluation.records import Estimate as ScoreEstimate
 from tiltyard.monitoring.estimate import Estimate
-from tiltyard.monitoring.findings import DriftVerdict
+from tiltyard.monitoring.findings import DriftVerdict, Finding
 from tiltyard.monitoring.observation import Observation
 from tiltyard.monitoring.performance import Performance
 from tiltyard.monitoring.policy import Decision, State, Told, decide
@@ -379,3 +380,38 @@ def test_the_same_records_in_any_order_give_the_same_decision(
     shuffler.shuffle(mixed)
     now = START + 9 * DAY
     assert decide(history, STATE, section, now) == decide(mixed, STATE, section, now)
+
+
+def moved(column: str = "feature_age", effect: float = 0.2) -> DriftVerdict:
+    found = Finding(column=column, test="location", effect=effect, p=1e-9, level="alarm", sentence="Moved.")
+    return drift("alarm").model_copy(update={"findings": (found,)})
+
+
+def proven(day: int, p: float = 0.5) -> Performance:
+    """Return what labels say of the window that ends on a day: no loss, but for its p."""
+    fine = {"harm": False, "p": p, "reference": ScoreEstimate(value=0.7, low=0.68, high=0.72)}
+    return labelled(day).model_copy(update=fine)
+
+
+@pytest.mark.parametrize(
+    ("latest", "score", "action"),
+    [
+        (moved(), proven(2), "none"),
+        (moved(effect=0.25), proven(2), "none"),
+        (moved(effect=0.4), proven(2), "retrain"),
+        (moved("feature_income"), proven(2), "retrain"),
+        (moved(), proven(1), "retrain"),
+        (moved(), proven(2, p=0.01), "retrain"),
+        (moved(), proven(2).model_copy(update={"fair": False}), "retrain"),
+        (moved(), proven(2).model_copy(update={"labelled": 100}), "retrain"),
+        (moved(), None, "retrain"),
+    ],
+)
+def test_drift_that_labels_show_to_do_no_harm_is_none(
+    latest: DriftVerdict, score: Performance | None, action: str
+) -> None:
+    before = [check(2, drift=moved()), check(3, drift=latest)]
+    decision = at([*before, check(4, drift=latest, performance=score)])
+    assert decision.action == action
+    if action == "none":
+        assert decision.reason == "No evidence of harm: drift goes on, and labels show no loss by it."

@@ -1,12 +1,20 @@
-"""Evidence of harm: a loss that labels prove, a loss that is estimated, or drift; the last two once they last."""
+"""Evidence of harm: a loss that labels prove, a loss that is estimated, or drift; the last two once they last.
+
+Drift is a suspicion, and labels are what it is about: where they have come and show no loss, it is no harm.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from tiltyard.monitoring.findings import Finding
 from tiltyard.monitoring.observation import Observation
+from tiltyard.monitoring.performance import Performance
 
 Sign = Literal["labels", "estimate", "drift"]
+
+_GROWTH = 1.5
+"""How much larger a drift may have become and still be the one that labels told of."""
 
 
 class Evidence(NamedTuple):
@@ -93,14 +101,18 @@ class Standing(NamedTuple):
     Attributes:
         evidence: What counts as harm.
         unsure: In words, what was seen too seldom to count; empty when there is nothing of it.
+        harmless: Whether there is drift that labels show to do no harm.
     """
 
     evidence: tuple[Evidence, ...]
-    unsure: str
+    unsure: str = ""
+    harmless: bool = False
 
 
 def weigh(observations: Sequence[Observation], broken: Sequence[Observation], needed: int, among: int) -> Standing:
     """Say what counts as harm now: a loss that labels prove at once, the other signs once they last.
+
+    Drift does not count while labels show that it does no harm.
 
     Args:
         observations: Of one champion, oldest first.
@@ -109,8 +121,11 @@ def weigh(observations: Sequence[Observation], broken: Sequence[Observation], ne
         among: Of how many of the latest windows.
     """
     if not observations:
-        return Standing((), "")
+        return Standing(())
     latest, windows = signs(observations[-1], broken), separate(observations)[:among]
+    drifting = any(found.sign == "drift" for found in latest)
+    if excused := drifting and is_harmless(observations):
+        latest = tuple(found for found in latest if found.sign != "drift")
     counts, unsure = [], []
     for found in latest:
         if found.sign == "labels":
@@ -121,7 +136,47 @@ def weigh(observations: Sequence[Observation], broken: Sequence[Observation], ne
             counts.append(found._replace(sentence=f"In {seen} of the last {len(windows)} windows: {found.sentence}"))
         else:
             unsure.append(f"{_NAMES[found.sign]} in {seen} of the last {len(windows)} windows")
-    return Standing(tuple(counts), " and ".join(unsure))
+    return Standing(tuple(counts), " and ".join(unsure), excused)
+
+
+def is_harmless(observations: Sequence[Observation]) -> bool:
+    """Return whether the latest drift is as it was in windows that labels have found good since, or less.
+
+    A column that had not drifted there, or had much less, is another drift, which labels may tell of later.
+
+    Args:
+        observations: Of one champion, oldest first, at least one.
+    """
+    latest = observations[-1]
+    if latest.drift is None or latest.performance is None or not latest.performance.good:
+        return False
+    known = _borne(observations)
+    return all(
+        abs(finding.effect) <= _GROWTH * known.get(_what(finding), 0.0)
+        for finding in latest.drift.findings
+        if finding.level == "alarm"
+    )
+
+
+def _borne(observations: Sequence[Observation]) -> dict[tuple[str, str, str], float]:
+    """Return how far each column had drifted at most in windows that labels have found good."""
+    good = [seen.performance for seen in observations if seen.performance is not None and seen.performance.good]
+    found: dict[tuple[str, str, str], float] = {}
+    for seen in observations:
+        if seen.drift is not None and any(_covers(score, seen) for score in good):
+            for finding in seen.drift.findings:
+                found[_what(finding)] = max(found.get(_what(finding), 0.0), abs(finding.effect))
+    return found
+
+
+def _covers(score: Performance, seen: Observation) -> bool:
+    """Return whether a score tells of most of a window."""
+    common = min(score.end, seen.end) - max(score.start, seen.start)
+    return score.version == seen.version and 2 * common > seen.end - seen.start
+
+
+def _what(finding: Finding) -> tuple[str, str, str]:
+    return finding.column, finding.other, finding.test
 
 
 _NAMES = {"estimate": "an estimated loss", "drift": "drift", "labels": "a loss that labels prove"}

@@ -27,6 +27,9 @@ FEWEST_OF_CLASS = 10
 HARM = 0.001
 """Chance at most that a champion as good as ever would look as bad: one window in a thousand, because every window is
 looked at."""
+_SETTLED = 0.5
+_PROOF = 300
+_NO_SIGN = 0.05
 _DIFFERS = 0.10
 _SURELY = 0.001
 _MOST_COMPARED = 50_000
@@ -73,6 +76,17 @@ class Performance(Section):
     p: float | None = None
     harm: bool = False
     sentence: str
+
+    @property
+    def good(self) -> bool:
+        """Whether labels, enough of them and a fair sample, show no sign of a loss."""
+        enough = self.coverage >= _SETTLED and self.labelled >= _PROOF and self.fair is not False
+        if not enough or self.value is None or self.reference is None or self.p is None:
+            return False
+        worse = self.value < self.reference.low
+        if not METRICS[self.metric].greater_is_better:
+            worse = self.value > self.reference.high
+        return not worse and not self.harm and self.p >= _NO_SIGN
 
 
 def worse_by_luck(metric: str, live: Estimate, reference: Estimate) -> float:

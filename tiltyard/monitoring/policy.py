@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 
 from tiltyard.errors import UsageError
 from tiltyard.monitoring.budget import fruitless, permission
-from tiltyard.monitoring.harm import Evidence, in_order, of_reign, signs, weigh
+from tiltyard.monitoring.harm import Evidence, Standing, in_order, of_reign, signs, weigh
 from tiltyard.monitoring.observation import Observation
 from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.project.section import Section
@@ -130,15 +130,21 @@ def decide(history: Sequence[Observation], state: State, section: MonitoringSect
     standing = weigh(_reign(case), [seen for seen in case.seen if seen.broken], *_hysteresis(section))
     cause = _of_harm(standing.evidence) or _of_age(case)
     if cause is None:
-        needed, among = _hysteresis(section)
-        wait = f", and {needed} of {among} would be evidence of harm" if standing.unsure else ""
-        return _none(case, f"No evidence of harm{': ' if standing.unsure else ''}{standing.unsure}{wait}.")
+        return _none(case, f"No evidence of harm{_doubts(standing, section)}.")
     if section.retrain == "never":
         return _none(case, f"{cause.reason} `monitoring.retrain: never` leaves it at that.", cause)
     if section.retrain == "alert":
         told = dict.fromkeys(cause.troubles, 0.0)
         return _tell(case, told, f"{cause.reason} A retraining is due; starting it is left to people.", cause.evidence)
     return _train(case, cause)
+
+
+def _doubts(standing: Standing, section: MonitoringSection) -> str:
+    """Return what was seen and is no evidence of harm, in words."""
+    needed, among = _hysteresis(section)
+    known = "drift goes on, and labels show no loss by it" if standing.harmless else ""
+    unsure = f"{standing.unsure}, and {needed} of {among} would be evidence of harm" if standing.unsure else ""
+    return "".join(f": {words}" for words in (known, unsure) if words)
 
 
 def _hysteresis(section: MonitoringSection) -> tuple[int, int]:

@@ -39,12 +39,6 @@ MOST_WINDOWS = 12
 _SETTLED = 0.5
 """A window tells how good the champion is once it has this share of the labels that the fullest window has."""
 
-_PROOF = 300
-"""Labels at least that show a window to be good."""
-
-_NO_SIGN = 0.05
-"""Chance from which on a score below the reference is no sign of a loss."""
-
 _SAME_LENGTH = 0.01
 
 
@@ -228,23 +222,12 @@ def _vindicate(
     for window, sample in past.doubtful if seen.labelled is not None else ():
         assert seen.labelled is not None
         own = seen.labelled.part(version=seen.version, start=window.start, end=window.end)
-        if _is_good(_score(own, window, reference)):
+        if _score(own, window, reference).good:
             span = _span(window)
             drift = check_drift(reference.test, [sample], spans=[span], settings=settings)
             calibration = drift.accept(calibration)
             found.append(span)
     return tuple(found), calibration
-
-
-def _is_good(score: Performance) -> bool:
-    """Whether labels, enough of them and a fair sample, show that a version was as good as on its own test."""
-    enough = score.coverage >= _SETTLED and score.labelled >= _PROOF and score.fair is not False
-    if not enough or score.value is None or score.reference is None or score.p is None:
-        return False
-    worse = score.value < score.reference.low
-    if not METRICS[score.metric].greater_is_better:
-        worse = score.value > score.reference.high
-    return not worse and not score.harm and score.p >= _NO_SIGN
 
 
 def _score(own: Labelled, window: Window, reference: Reference) -> Performance:
