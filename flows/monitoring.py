@@ -19,7 +19,8 @@ from tiltyard.steps.monitoring import Checked
 from tiltyard.steps.place import Place, open_place
 
 _LOOK_BACK = 20
-_ENDED = {"Completed", "Failed", "Crashed", "Cancelled", "TimedOut", "Lapsed"}
+_AT_REST = {"Completed", "Failed", "Crashed", "Cancelled", "TimedOut", "Lapsed", "Suspended", "Paused"}
+"""States of a run that trains nothing: it has ended, or waits for a person."""
 
 
 def _in_words(checked: Checked) -> str:
@@ -100,9 +101,9 @@ def _ask(place: Place, checked: Checked) -> bool:
 
 
 def _is_training(place: Place) -> bool:
-    """Whether Prefect knows a training run of the project that has not ended."""
+    """Whether Prefect knows a training run of the project that is at work."""
     api = PREFECT_API_URL.value()
     if not api or is_temporary(api):
         return False
     found = runs.recent(api, place.project.name, limit=_LOOK_BACK)
-    return any(run.flow == "train" and run.state not in _ENDED for run in found)
+    return any(run.flow == "train" and run.state not in _AT_REST for run in found)

@@ -16,7 +16,7 @@ from tiltyard.monitoring.estimate import Estimate
 from tiltyard.monitoring.findings import DriftVerdict, Finding
 from tiltyard.monitoring.observation import Observation
 from tiltyard.monitoring.performance import Performance
-from tiltyard.monitoring.policy import Decision, State, Told, decide
+from tiltyard.monitoring.policy import Challenger, Decision, State, Told, decide
 from tiltyard.monitoring.quality import QualityFinding, Trouble
 from tiltyard.project.monitoring import MonitoringSection
 
@@ -169,6 +169,23 @@ def test_one_run_at_a_time() -> None:
     assert decision.action == "none"
     assert "A training run is under way already." in decision.reason
     assert at(alarms("alarm", "alarm"), running, freshness_days=1).action == "none"
+
+
+def test_a_challenger_that_is_under_way_is_waited_for_and_its_judge_told_once() -> None:
+    waits = Challenger(sentence="version 4 waits for a decision until 2026-03-09 00:00 UTC", asks=True)
+    asked = STATE.model_copy(update={"challenger": waits})
+    first = at(alarms("alarm", "alarm"), asked)
+    assert first.action == "alert"
+    assert first.reason.endswith(f"No second training before this is settled: {waits.sentence}.")
+    told = asked.model_copy(update={"told": first.told})
+    assert at(alarms("alarm", "alarm", "alarm"), told).action == "none"
+    assert at(alarms("alarm", "alarm", "alarm"), STATE.model_copy(update={"told": first.told})).action == "retrain"
+    rolling = STATE.model_copy(update={"challenger": Challenger(sentence="version 4 answers 0.1 of the requests")})
+    decision = at(alarms("alarm", "alarm"), rolling)
+    assert (decision.action, "version 4 answers 0.1" in decision.reason) == ("none", True)
+    assert at(alarms("none"), asked).reason == "No evidence of harm."
+    aged = at([check(1)], asked, freshness_days=1)
+    assert (aged.action, waits.sentence in aged.reason) == ("none", True)
 
 
 def test_the_cool_down_is_waited_for_and_said() -> None:

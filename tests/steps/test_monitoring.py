@@ -15,9 +15,11 @@ from tiltyard.monitoring import watching
 from tiltyard.monitoring.charts import draw_charts
 from tiltyard.monitoring.history import History
 from tiltyard.monitoring.shelf import latest_page
+from tiltyard.project.rollout import RolloutSection
+from tiltyard.registry import approvals
 from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps import acting, monitoring_pages
-from tiltyard.steps.monitoring import Checked, check_champion
+from tiltyard.steps.monitoring import Checked, challenger_of, check_champion, is_training
 from tiltyard.steps.place import Place
 from tiltyard.steps.window import end_of_window, see, watched, window_until
 
@@ -234,6 +236,31 @@ def test_a_look_back_sets_nothing_in_motion(make: Callable[..., Place], start: d
     assert "look back" in back.decision.reason
 
 
+def test_what_waits_to_become_champion_is_no_training_run(make: Callable[..., Place]) -> None:
+    place = make()
+    assert (challenger_of(place), is_training(place)) == (None, False)
+    started = place.ledger.append(
+        "rollout_started",
+        actor="eve",
+        version=2,
+        replaces=1,
+        reason="a winner",
+        evidence={"settings": RolloutSection(strategy="canary").model_dump_json()},
+    )
+    rolled = challenger_of(place)
+    assert rolled is not None
+    assert (rolled.asks, rolled.sentence.startswith("version 2 answers")) == (False, True)
+    place.ledger.append("rollout_ended", actor="eve", version=2, reason="no", evidence={
+        "rollout": started.sequence, "outcome": "returned",
+    })  # fmt: skip
+    assert challenger_of(place) is None
+    approvals.ask(place.ledger, 3, replaces=1, actor="run", question="Why?", verdict="Better.", hours=48, evidence={})
+    asked = challenger_of(place)
+    assert asked is not None
+    assert (asked.asks, asked.sentence.startswith("version 3 waits for a decision until")) == (True, True)
+    assert not is_training(place)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("default")
 def test_evidently_draws_the_same_verdict(
@@ -246,3 +273,15 @@ def test_evidently_draws_the_same_verdict(
     check(place, start + DAY)
     page = latest_page(place.store, "churn", place.workplace.home / "reports")
     assert "usage" in page.with_name("evidently.html").read_text()
+
+
+def test_a_classifier_is_asked_on_demand(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    Traffic(place).ask(moved(7), start, start + DAY)
+    assert check(place, start + DAY).check.domain is None
+    asked = check(place, start + DAY, domain=True)
+    assert asked.check.domain is not None
+    assert asked.check.domain.columns[0][0] == "feature_usage"
+    assert "given away by `usage`" in asked.summary.together
+    _, page = latest_page(place.store, "churn")
+    assert b"All columns together" in page

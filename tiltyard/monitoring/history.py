@@ -24,7 +24,7 @@ from tiltyard.monitoring.estimate import Estimate
 from tiltyard.monitoring.findings import DriftVerdict, Span
 from tiltyard.monitoring.packing import pack_sample, unpack_sample
 from tiltyard.monitoring.performance import Performance
-from tiltyard.monitoring.policy import Decision, Mode, State
+from tiltyard.monitoring.policy import Challenger, Decision, Mode, State
 from tiltyard.monitoring.quality import QualityFinding
 from tiltyard.monitoring.sample import Sample
 from tiltyard.predictions.reading import Window
@@ -312,6 +312,7 @@ def state_of(
     since: datetime | None = None,
     trained: datetime | None = None,
     running: bool = False,
+    challenger: Challenger | None = None,
 ) -> State:
     """Return what the policy must know beside the checks.
 
@@ -323,6 +324,7 @@ def state_of(
         since: When it became champion.
         trained: When it was trained.
         running: Whether a training run of the project is under way.
+        challenger: A version on its way to become champion; None when there is none.
     """
     decided = [check for check in checks if check.decision is not None]
     last = max(decided, key=lambda check: check.made, default=None)
@@ -333,6 +335,7 @@ def state_of(
         trained=trained,
         retrainings=tuple(action.made for action in actions if action.action == "retrain"),
         running=running,
+        challenger=challenger,
         told=last.decision.told if last is not None and last.decision is not None else (),
     )
 

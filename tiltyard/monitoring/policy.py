@@ -41,6 +41,18 @@ class Told(Section):
     size: float = 0.0
 
 
+class Challenger(Section):
+    """A version that is on its way to become champion.
+
+    Attributes:
+        sentence: How it stands, in words.
+        asks: Whether a person's decision is what it waits for.
+    """
+
+    sentence: str
+    asks: bool = False
+
+
 class State(Section):
     """What the policy must know beside the checks.
 
@@ -52,6 +64,9 @@ class State(Section):
         retrainings: When this policy started retrainings, those of the last week at least and all since `since`. A
             decision to retrain counts from the moment it is recorded, whatever became of the run.
         running: Whether a training run of the project is under way.
+        challenger: A version that a person is asked about, or that is rolled out; None when there is none. It may be
+            the cure, and a second one could take no place before this one is settled, so none is trained meanwhile,
+            be it for days; a person whose decision is waited for is told once that harm goes on.
         told: `Decision.told` of the decision before.
     """
 
@@ -61,6 +76,7 @@ class State(Section):
     trained: AwareDatetime | None = None
     retrainings: tuple[AwareDatetime, ...] = ()
     running: bool = False
+    challenger: Challenger | None = None
     told: tuple[Told, ...] = ()
 
 
@@ -185,10 +201,12 @@ def _of_age(case: _Case) -> _Cause | None:
 
 
 def _train(case: _Case, cause: _Cause) -> Decision:
-    """Train, unless a run is under way or it is too soon."""
+    """Train, unless a run is under way, its outcome is waited for, or it is too soon."""
     state, now = case.state, case.now
     if state.running:
         return _none(case, f"{cause.reason} A training run is under way already.", cause)
+    if state.challenger is not None:
+        return _behind(case, cause, state.challenger)
     allowed = permission(case.section, state.retrainings, state.since, now)
     if allowed.moment is None or allowed.moment > now:
         until = "" if allowed.moment is None else f" until {allowed.moment:%Y-%m-%d %H:%M %Z}"
@@ -205,6 +223,14 @@ def _train(case: _Case, cause: _Cause) -> Decision:
         trigger=_trigger(state),
         told=_kept(case, cause.troubles),
     )
+
+
+def _behind(case: _Case, cause: _Cause, challenger: Challenger) -> Decision:
+    """Wait for a challenger; tell whoever is asked about it that harm goes on, once."""
+    reason = f"{cause.reason} No second training before this is settled: {challenger.sentence}."
+    if not challenger.asks or cause.mode != "superiority":
+        return _none(case, reason, cause)
+    return _tell(case, {**dict.fromkeys(cause.troubles, 0.0), "undecided": 0.0}, reason, cause.evidence)
 
 
 def _trigger(state: State) -> str:

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
-from tiltyard.monitoring.policy import Decision, State, decide
+from tiltyard.monitoring.policy import Challenger, Decision, State, decide
 from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
 from tiltyard.monitoring.summary import Summary, summarise
@@ -189,6 +189,7 @@ def _state(
         since=version.since,
         trained=version.made,
         running=running,
+        challenger=challenger_of(place),
     )
 
 
@@ -214,14 +215,21 @@ def _worth_keeping(check: Check, checks: tuple[Check, ...], sample: Sample) -> S
     return sample if sample.sampled and not check.quality and fresh else None
 
 
-def is_training(place: Place) -> bool:
-    """Whether a training run is under way on this machine, or what it made waits for a decision or is rolled out.
+def challenger_of(place: Place) -> Challenger | None:
+    """Return the version that is on its way to become champion; None when there is none.
 
     Raises:
         StorageError: The ledger cannot be reached.
     """
-    if standing(place.ledger.entries()) is not None or approvals.waiting(place.ledger):
-        return True
+    asked = approvals.waiting(place.ledger)
+    if asked:
+        return Challenger(sentence=asked[-1].sentence, asks=True)
+    rollout = standing(place.ledger.entries())
+    return None if rollout is None else Challenger(sentence=rollout.sentence)
+
+
+def is_training(place: Place) -> bool:
+    """Whether a training run of the project is under way on this machine."""
     lock = place.workplace.home / "training" / f"{place.project.name}.lock"
     if not lock.exists():
         return False
