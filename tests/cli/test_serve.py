@@ -58,13 +58,14 @@ def test_options_and_variables_reach_the_server(tiltyard: Tiltyard, monkeypatch:
         "LOG_DURABILITY": "disk",
         "LOG_WHEN_FULL": "answer",
         "LOG_SAMPLE": "0.5",
+        "LOG_SECONDS": "2",
     }.items():
         monkeypatch.setenv(f"TILTYARD_{name}", value)
     assert tiltyard("serve", "--max-in-flight", "7", "--max-body-mb", "0.5", "--workers", "2").code == 0
     assert (told["port"], told["workers"], told["memory_mb"], told["tls"]) == (9000, 2, 64.0, None)
     assert told["drain_seconds"] == 5.0
     assert (told["limits"].in_flight, told["limits"].body_bytes) == (7, MEBIBYTE // 2)
-    assert told["log"] == LogSettings(durability="disk", when_full="answer", sample=0.5)
+    assert told["log"] == LogSettings(durability="disk", when_full="answer", sample=0.5, rotate_seconds=2)
     assert tiltyard("serve", "--no-log", "--tls-cert", "a.pem", "--tls-key", "b.pem").code == 0
     assert (told["log"], told["tls"]) == (None, TlsFiles(certificate=Path("a.pem"), key=Path("b.pem")))
 

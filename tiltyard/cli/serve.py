@@ -7,6 +7,7 @@ from tiltyard.cli.serve_options import (
     LogDurabilityOption,
     LogOption,
     LogSampleOption,
+    LogSecondsOption,
     LogWhenFullOption,
     MaxBodyMbOption,
     MaxConnectionsOption,
@@ -41,6 +42,7 @@ def serve(
     log_durability: LogDurabilityOption = "process",
     log_when_full: LogWhenFullOption = "refuse",
     log_sample: LogSampleOption = 1.0,
+    log_seconds: LogSecondsOption = 30.0,
 ) -> None:
     """Serve the champions over HTTP; when another is promoted, swap to it without dropping a request.
 
@@ -62,6 +64,9 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("HTTPS needs a certificate and its key", cure="Give --tls-cert and --tls-key.")
     found = find_projects(project or ())
+    kept = LogSettings(
+        durability=log_durability, when_full=log_when_full, sample=log_sample, rotate_seconds=log_seconds
+    )
     server.serve(
         {project.name: project.gates for project, _ in found},
         found[0][1],
@@ -77,7 +82,7 @@ def serve(
             connections=max_connections,
         ),
         memory_mb=memory_mb,
-        log=LogSettings(durability=log_durability, when_full=log_when_full, sample=log_sample) if log else None,
+        log=kept if log else None,
         tls=None if tls_cert is None or tls_key is None else TlsFiles(certificate=tls_cert, key=tls_key),
         drain_seconds=drain_seconds,
     )

@@ -88,3 +88,11 @@ LogSampleOption = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, envvar="TILTYARD_LOG_SAMPLE", help="Share of the requests in it."),
 ]
+LogSecondsOption = Annotated[
+    float,
+    typer.Option(
+        min=0.5,
+        envvar="TILTYARD_LOG_SECONDS",
+        help="Longest time until the sidecar brings what is logged to the store; less makes more and smaller objects.",
+    ),
+]
