@@ -17,10 +17,12 @@ from tiltyard.monitoring.history import History
 from tiltyard.monitoring.shelf import latest_page
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.registry import approvals
+from tiltyard.registry.records import ModelRef
 from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps import acting, monitoring_pages
-from tiltyard.steps.monitoring import Checked, challenger_of, check_champion, is_training
+from tiltyard.steps.monitoring import Checked, challenger_of, check_champion, is_training, standard_of
 from tiltyard.steps.place import Place
+from tiltyard.steps.reference import load_reference
 from tiltyard.steps.window import end_of_window, see, watched, window_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -236,6 +238,25 @@ def test_a_look_back_sets_nothing_in_motion(make: Callable[..., Place], start: d
     assert "look back" in back.decision.reason
 
 
+def test_the_best_that_a_champion_was_tested_for_is_handed_on(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic = Traffic(place)
+    traffic.ask(table(600, seed=7), start, start + DAY)
+    first = check(place, start + DAY).check
+    assert (first.metric, first.standard) == ("roc_auc", None)
+    assert first.reference is not None
+    best = first.reference.model_copy(update={"value": 0.99, "low": 0.985, "high": 0.995})
+    before = {"version": 7, "start": start - 2 * DAY, "end": start - DAY, "reference": best}
+    History(place.store, "churn").keep(first.model_copy(update=before))
+    traffic.ask(table(600, seed=8), start + DAY, start + 2 * DAY, name="s")
+    assert check(place, start + 2 * DAY).check.standard == best
+    late = start + 400 * DAY  # beyond the look-back: only the latest check is known
+    traffic.ask(table(600, seed=9), late - DAY, late, name="t")
+    assert check(place, late).check.standard == best
+    other = first.model_copy(update={"metric": "log_loss", "reference": best})
+    assert standard_of([other], 1, load_reference(place, ModelRef(name="churn", version=1))) is None
+
+
 def test_what_waits_to_become_champion_is_no_training_run(make: Callable[..., Place]) -> None:
     place = make()
     assert (challenger_of(place), is_training(place)) == (None, False)
@@ -275,7 +296,7 @@ def test_evidently_draws_the_same_verdict(
     assert "usage" in page.with_name("evidently.html").read_text()
 
 
-def test_a_classifier_is_asked_on_demand(make: Callable[..., Place], start: datetime) -> None:
+def test_a_classifier_is_asked_on_demand(make: Callable[..., Place], start: datetime, tmp_path: Path) -> None:
     place = make()
     Traffic(place).ask(moved(7), start, start + DAY)
     assert check(place, start + DAY).check.domain is None
@@ -283,5 +304,4 @@ def test_a_classifier_is_asked_on_demand(make: Callable[..., Place], start: date
     assert asked.check.domain is not None
     assert asked.check.domain.columns[0][0] == "feature_usage"
     assert "given away by `usage`" in asked.summary.together
-    _, page = latest_page(place.store, "churn")
-    assert b"All columns together" in page
+    assert "All columns together" in latest_page(place.store, "churn", tmp_path / "page").read_text("utf-8")

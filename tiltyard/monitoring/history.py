@@ -55,7 +55,10 @@ class Check(Section):
         quality: In what ways the data is broken; empty when it is sound.
         performance: Scores of windows with labels, this one's and earlier ones', the newest last.
         estimate: Estimated score of the window.
+        domain: Whether its rows can be told from the reference's by all features together; None when nobody asked.
+        metric: Metric of `reference` and `standard`.
         reference: The version's score on its own test rows.
+        standard: The best score that another version had so as champion; each check hands it on to the next.
         decision: What the policy decided; None before it was asked.
         sampled: Whether a sample of it was kept.
         accepted: Whether later windows are calibrated on this one.
@@ -73,7 +76,10 @@ class Check(Section):
     quality: tuple[QualityFinding, ...] = ()
     performance: tuple[Performance, ...] = ()
     estimate: Estimate | None = None
+    domain: Domain | None = None
+    metric: str = ""
     reference: records.Estimate | None = None
+    standard: records.Estimate | None = None
     decision: Decision | None = None
     sampled: bool = False
     accepted: bool = False

@@ -128,21 +128,18 @@ def past_of(history: History, checks: tuple[Check, ...], seen: Seen, enough_rows
 
 
 def standard_of(checks: Sequence[Check], version: int, reference: Reference) -> Estimate | None:
-    """Return the best score that another champion of late had on its own test; None when there was none.
+    """Return the best score that another champion had on its own test; None when there was none.
 
     Args:
-        checks: The checks that are looked back to; what lies longer ago is no standard any more.
+        checks: The checks that are looked back to, the latest at least: each knows the best of those before it.
         version: The champion.
         reference: What it is held against, for the metric.
     """
     metric = reference.facts.metric
-    known = [
-        check.reference
-        for check in checks
-        if check.version != version and check.reference and check.estimate and check.estimate.metric == metric
-    ]
+    alike = [check for check in checks if check.metric == metric]
+    known = [check.standard for check in alike] + [check.reference for check in alike if check.version != version]
     better = max if METRICS[metric].greater_is_better else min
-    return better(known, key=lambda score: score.value, default=None)
+    return better((score for score in known if score is not None), key=lambda score: score.value, default=None)
 
 
 def _apart(checks: list[Check], window: Window) -> list[Check]:
