@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, ValidationError
 from tiltyard.errors import ConflictError, DataError, UsageError
 from tiltyard.evaluation import records
 from tiltyard.monitoring.calibration import Calibration
+from tiltyard.monitoring.domain import Domain
 from tiltyard.monitoring.estimate import Estimate
 from tiltyard.monitoring.findings import DriftVerdict, Span
 from tiltyard.monitoring.packing import pack_sample, unpack_sample
