@@ -45,7 +45,9 @@ def _title() -> str:
     on_crashed=[tell_failure],
 )
 @explained(_in_words)
-def monitor(project: Path, *, window: str | None = None, since: AsOf = None, reason: str = "") -> Checked:
+def monitor(
+    project: Path, *, window: str | None = None, since: AsOf = None, reason: str = "", domain: bool = False
+) -> Checked:
     """Look whether the champion is still good: data, drift, score; and what follows from that.
 
     Args:
@@ -53,6 +55,7 @@ def monitor(project: Path, *, window: str | None = None, since: AsOf = None, rea
         window: What is looked at: a stretch of time such as `7d` or `24h`, or a number of the latest rows.
         since: Look from then on (UTC), for as long as `window` says or until now.
         reason: Why it is looked at.
+        domain: Whether a classifier is asked to tell the window from the reference by all columns together, too.
 
     Returns:
         What was found, what was decided, and where its pages are.
@@ -62,7 +65,7 @@ def monitor(project: Path, *, window: str | None = None, since: AsOf = None, rea
     """
     place = open_place(project)
     checked = monitoring.check(
-        project, window=window, since=since, reason=reason, now=_moment(), running=_is_training(place)
+        project, window=window, since=since, reason=reason, domain=domain, now=_moment(), running=_is_training(place)
     )
     if checked.pages.problem:
         get_run_logger().warning("MLflow did not take the pages: %s", checked.pages.problem)

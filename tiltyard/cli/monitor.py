@@ -31,6 +31,13 @@ def monitor(
         typer.Option(metavar="DATE", help="Look from that day (or moment) on, UTC; for as long as --window says."),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the run's name.")] = "",
+    domain: Annotated[
+        bool,
+        typer.Option(
+            "--domain",
+            help="Also ask a classifier whether all columns together tell the window from the reference, and which do.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Look at what the champion was asked: broken data, drift, its score by late labels; and what follows.
@@ -44,6 +51,7 @@ def monitor(
       tiltyard monitor --window 24h
       tiltyard monitor --window 5000 --json
       tiltyard monitor --since 2026-11-01 --window 7d
+      tiltyard monitor --window 30d --domain
       tiltyard monitor || tiltyard report --path
     """
     from flows.local import temporary_server
@@ -59,7 +67,7 @@ def monitor(
 
     moment = read_as_of(since)
     with using(server), tagged(found.name):
-        checked = monitoring.monitor(workplace.project_file, window=window, since=moment, reason=reason)
+        checked = monitoring.monitor(workplace.project_file, window=window, since=moment, reason=reason, domain=domain)
     if json:
         write_json(checked.model_dump(mode="json"))
     else:

@@ -6,7 +6,7 @@ moved. The same odds are the ratio of the two densities (Bickel, Brückner & Sch
 are weighted to look like current ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from tiltyard.data.contract import Kind
 from tiltyard.evaluation.wording import chance
-from tiltyard.monitoring.sample import Sample
+from tiltyard.monitoring.sample import Sample, is_answer, spoken
 from tiltyard.project.section import Section
 
 Floats = NDArray[np.float64]
@@ -236,21 +236,25 @@ def _area(before: Floats, now: Floats) -> tuple[float, float]:
     return area, (area - 0.5) / float(error)
 
 
-def tell_apart(reference: Sample, current: Sample, *, seed: int, most_rows: int = MOST_ROWS) -> Domain | None:
-    """Say whether current rows can be told from reference rows, and by which columns.
+def tell_apart(
+    reference: Sample, current: Sample, *, seed: int, ignore: Collection[str] = (), most_rows: int = MOST_ROWS
+) -> Domain | None:
+    """Say whether current rows can be told from reference rows by their features, and by which of them.
 
     Args:
         reference: Reference sample.
-        current: Current sample; only columns that both have are looked at, and no times.
+        current: Current sample; only features that both have are looked at, and no times.
         seed: Seed of the folds, of the rows drawn and of the shuffling.
+        ignore: Columns left out, named as in the prediction log.
         most_rows: Rows looked at of each, drawn at random.
 
     Returns:
         The verdict; None where there are fewer than `FEWEST_ROWS` of either, or no column.
     """
     rng = np.random.default_rng(seed)
-    table = table_of(reference, current)
-    left_out = tuple(name for name, column in reference.columns.items() if column.kind is Kind.TIME)
+    columns = tuple(name for name in reference.columns if not is_answer(name) and name not in ignore)
+    table = table_of(reference, current, columns=columns)
+    left_out = tuple(name for name in columns if reference.columns[name].kind is Kind.TIME)
     table = table._replace(
         reference=table.reference[thinned(len(table.reference), most_rows, rng)],
         current=table.current[thinned(len(table.current), most_rows, rng)],
@@ -298,6 +302,6 @@ def _sentence(told: Told, losses: tuple[tuple[str, float], ...]) -> str:
     right = f"{100 * told.auc:.0f} of 100 pairs of a current and a reference row are put in the right order"
     if told.p >= 0.01:
         return f"Current rows cannot be told from reference rows: {right}, which luck explains ({chance(told.p)})."
-    by = ", ".join(f"`{name}`" for name, _ in losses[:3])
+    by = ", ".join(spoken(name) for name, _ in losses[:3])
     given = f", given away by {by}" if by else ""
     return f"Current rows can be told from reference rows{given}: {right}; by luck alone {chance(told.p)}."

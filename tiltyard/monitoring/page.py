@@ -110,8 +110,10 @@ def render_markdown(check: Check, *, links: Sequence[tuple[str, str]] = ()) -> s
 
 def answers(summary: Summary) -> tuple[tuple[str, str], ...]:
     """Return the questions that a page answers first, with their answers."""
+    together = (("All columns together", summary.together),) if summary.together else ()
     return (
         ("What", summary.what),
+        *together,
         ("How sure", summary.sure),
         ("Since when", summary.since),
         ("What it means for the score", summary.score),

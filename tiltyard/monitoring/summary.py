@@ -40,6 +40,7 @@ class Summary(Section):
         since: Since when.
         score: What it means for the score.
         todo: What to do.
+        together: Whether all columns together tell the window from the reference; empty when nobody asked.
     """
 
     state: State
@@ -49,6 +50,7 @@ class Summary(Section):
     since: str
     score: str
     todo: str
+    together: str = ""
 
 
 def summarise(check: Check) -> Summary:
@@ -62,6 +64,7 @@ def summarise(check: Check) -> Summary:
         since=_since(check.drift),
         score=_score(check),
         todo=_todo(check, state),
+        together="" if check.domain is None else check.domain.sentence,
     )
 
 

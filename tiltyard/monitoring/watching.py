@@ -14,7 +14,7 @@ from tiltyard.evaluation import records
 from tiltyard.evaluation.terms import Labels
 from tiltyard.monitoring.calibration import Calibration
 from tiltyard.monitoring.discovery import weigh
-from tiltyard.monitoring.domain import table_of
+from tiltyard.monitoring.domain import Domain, table_of, tell_apart
 from tiltyard.monitoring.drift import DriftCheck, Settings, check_drift
 from tiltyard.monitoring.estimate import Estimate, estimate
 from tiltyard.monitoring.findings import Span
@@ -117,7 +117,7 @@ def look(
     reference = held_to(reference, past.standard)
     settings = Settings(
         importance=importance(reference, section),
-        ignore=frozenset(f"{FEATURE}{name}" for name in section.ignore),
+        ignore=_ignored(section),
         enough_rows=section.min_rows,
         pairs=choose_pairs(reference.test.columns),
     )
@@ -154,6 +154,21 @@ def look(
         calibration=drift.accept(calibration) if accepted else calibration,
     )
     return Looked(check, drift)
+
+
+def told_apart(seen: Seen, reference: Reference, section: MonitoringSection) -> Domain | None:
+    """Return whether all columns together tell a window from the reference; None where there are too few rows.
+
+    Args:
+        seen: What was seen of the version.
+        reference: What the version is held against.
+        section: The project's settings.
+    """
+    return tell_apart(reference.test, seen.sample.sample, seed=0, ignore=_ignored(section))
+
+
+def _ignored(section: MonitoringSection) -> frozenset[str]:
+    return frozenset(f"{FEATURE}{name}" for name in section.ignore)
 
 
 def importance(reference: Reference, section: MonitoringSection) -> dict[str, float]:

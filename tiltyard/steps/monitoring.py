@@ -14,7 +14,7 @@ from tiltyard.monitoring.policy import Challenger, Decision, State, decide
 from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
 from tiltyard.monitoring.summary import Summary, summarise
-from tiltyard.monitoring.watching import Past, Seen, look, observed
+from tiltyard.monitoring.watching import Past, Seen, look, observed, told_apart
 from tiltyard.predictions.reading import Window
 from tiltyard.project.metrics import METRICS
 from tiltyard.project.model import Project
@@ -57,6 +57,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
     window: str | None = None,
     since: date | datetime | None = None,
     reason: str = "",
+    domain: bool = False,
     now: datetime | None = None,
     running: bool = False,
 ) -> Checked:
@@ -67,6 +68,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
         window: Length of the window as `7d`, or a number of rows; the project file's when None.
         since: Start of the window; None for one that ends now.
         reason: Why it is checked.
+        domain: Whether a classifier is asked to tell the window from the reference by all columns together, too.
         now: The present moment, with a time zone; the clock's when None.
         running: Whether a training run of the project is known to be under way.
 
@@ -88,9 +90,10 @@ def check_champion(  # one parameter a question that the form asks, and what the
         past_of(history, checks, seen, place.project.monitoring.min_rows),
         standard=standard_of(checks, version.ref.version, version.reference),
     )
-    found = look(
-        seen, version.reference, version.contract, past, place.project.monitoring, model=place.project.name, made=moment
-    ).check
+    section = place.project.monitoring
+    found = look(seen, version.reference, version.contract, past, section, model=place.project.name, made=moment).check
+    if domain:
+        found = found.model_copy(update={"domain": told_apart(seen, version.reference, section)})
     state = _state(place, version, checks, history.actions(), found, running=running or is_training(place))
     decision = _decide(place, checks, found, state, moment)
     check = found.model_copy(update={"decision": decision})
