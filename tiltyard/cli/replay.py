@@ -51,7 +51,7 @@ def replay(
         bool, typer.Option("--unjudged", help="Show each schedule also with new models taking over without the gate.")
     ] = False,
     history: Annotated[
-        str | None, typer.Option(help="Train on the rows of this last stretch of time alone, such as 90d.")
+        str | None, typer.Option(help="How far back is learnt from, such as 90d; data.history when left out.")
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of one search.", show_default="8")] = None,
     seconds: Annotated[

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from tiltyard.data.allotment import straddling
@@ -21,26 +20,27 @@ def check_duplicates(frame: pd.DataFrame, contract: Contract) -> tuple[Finding, 
     """Report rows that repeat others in all features.
 
     Args:
-        frame: Typed frame with all features and the target.
+        frame: Typed frame with all features and the target; its index numbers the rows from 0.
         contract: Its contract.
     """
-    copies, keys = row_hashes(frame, contract.features), row_keys(frame, contract)
-    findings = [*_repeated(keys), *_contradicting(copies, keys), *_repeated_ids(frame, contract)]
+    copies = row_hashes(frame, contract.features)
+    table = pd.DataFrame({"copies": copies, "keys": row_keys(frame, contract)}, index=frame.index)
+    findings = [*_repeated(table["keys"]), *_contradicting(table), *_repeated_ids(frame, contract)]
     for column in contract.columns:
         if column.role is Role.PART and column.name in frame:
             findings += _given_parts(frame[column.name], copies)
     return tuple(findings)
 
 
-def _repeated(keys: Hashes) -> Iterator[Finding]:
+def _repeated(keys: "pd.Series[int]") -> Iterator[Finding]:
     """Report rows that repeat an earlier row in features and target."""
-    repeats = pd.Series(keys).duplicated().to_numpy()
-    count = int(repeats.sum())
+    repeats = keys.index[keys.duplicated()]
+    count = len(repeats)
     if count == 0:
         return
     share = count / len(keys)
     many = " The table describes few distinct cases, and scores hang on few of them." if share > MANY else ""
-    rows = row_names(np.flatnonzero(repeats))
+    rows = row_names(repeats)
     yield Finding(
         code="duplicates",
         level="warning",
@@ -52,11 +52,9 @@ def _repeated(keys: Hashes) -> Iterator[Finding]:
     )
 
 
-def _contradicting(copies: Hashes, keys: Hashes) -> Iterator[Finding]:
+def _contradicting(table: pd.DataFrame) -> Iterator[Finding]:
     """Report rows with equal features and different targets."""
-    table = pd.DataFrame({"copies": copies, "keys": keys})
-    targets = table.groupby("copies")["keys"].transform("nunique").to_numpy()
-    rows = np.flatnonzero(targets > 1)
+    rows = table.index[table.groupby("copies")["keys"].transform("nunique") > 1]
     if len(rows) == 0:
         return
     yield Finding(
@@ -64,7 +62,7 @@ def _contradicting(copies: Hashes, keys: Hashes) -> Iterator[Finding]:
         level="note",
         count=len(rows),
         examples=row_names(rows),
-        sentence=f"{counted(len(rows), 'row')} ({len(rows) / len(keys):.1%}) share all features with a row of another "
+        sentence=f"{counted(len(rows), 'row')} ({len(rows) / len(table):.1%}) share all features with a row of another "
         f"target: no model can get all of them right.",
         cure="Look whether a column that tells them apart is missing.",
     )
@@ -75,7 +73,8 @@ def _repeated_ids(frame: pd.DataFrame, contract: Contract) -> Iterator[Finding]:
     names = [column.name for column in contract.columns if column.role is Role.ID and column.name in frame]
     if not names:
         return
-    rows = np.flatnonzero(frame[names].dropna().duplicated().reindex(frame.index, fill_value=False).to_numpy())
+    known = frame[names].dropna()
+    rows = known.index[known.duplicated()]
     if len(rows):
         listed = ", ".join(f"`{name}`" for name in names)
         yield Finding(
@@ -105,7 +104,7 @@ def _given_parts(parts: pd.Series, copies: Hashes) -> Iterator[Finding]:
             cure=error.cure,
         )
         return
-    rows = np.flatnonzero(straddling(given, copies, JUDGE_FIRST))
+    rows = parts.index[straddling(given, copies, JUDGE_FIRST)]
     if len(rows):
         yield Finding(
             code="straddling_duplicates",

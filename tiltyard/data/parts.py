@@ -38,7 +38,7 @@ def read_parts(values: pd.Series) -> NDArray[np.int8]:
     """Read a column that names the part of every row.
 
     Args:
-        values: The column, shape (n,); words of `SPELLINGS` in any case.
+        values: The column, shape (n,); words of `SPELLINGS` in any case. Its index numbers the rows from 0.
 
     Returns:
         Parts, int8, shape (n,).
@@ -48,12 +48,11 @@ def read_parts(values: pd.Series) -> NDArray[np.int8]:
     """
     words = values.astype("object").map(lambda value: str(value).strip().lower(), na_action="ignore")
     parts = words.map(SPELLINGS)
-    wrong = np.flatnonzero(parts.isna().to_numpy())
+    wrong = values[parts.isna()]
     if len(wrong):
-        value = values.iloc[wrong[0]]
-        shown = "missing" if pd.isna(value) else f"`{value}`"
+        shown = "missing" if pd.isna(wrong.iloc[0]) else f"`{wrong.iloc[0]}`"
         raise DataError(
-            f"the part is {shown} in {len(wrong)} rows, first in row {wrong[0] + 1}",
+            f"the part is {shown} in {len(wrong)} rows, first in row {wrong.index[0] + 1}",
             where=f"column `{values.name}`",
             cure="Name every row `train`, `validation`, `calibration` or `test`, or take `split.column` away.",
         )

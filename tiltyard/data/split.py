@@ -20,6 +20,7 @@ from tiltyard.data.allotment import Integers
 from tiltyard.data.assignment import Layout, Parts, Shares, assign_by_time, assign_given, assign_shuffled
 from tiltyard.data.contract import ORDERED, Column, Contract
 from tiltyard.data.folds import Fold, forward_folds, shuffled_folds
+from tiltyard.data.history import Recent, recent
 from tiltyard.data.parts import Part, read_parts
 from tiltyard.data.row_keys import Hashes, column_hashes, row_hashes, row_keys
 from tiltyard.errors import DataError, ProjectError
@@ -29,6 +30,7 @@ from tiltyard.project.section import Section
 CALIBRATION_SHARE = 0.1
 """Share of rows that calibrate when calibration is wanted and no share is given."""
 
+_MORE_ROWS = "Give more rows; copies of a row, and rows of one group, always stay together."
 _ARRAYS = ("parts", "keys", "groups", "order")
 _METHOD_WORDS = {
     "stratified": "class, by a hash of the rows",
@@ -150,8 +152,8 @@ class Split:
 def make_split(frame: pd.DataFrame, contract: Contract, project: Project) -> Split:
     """Split a table as the project file says.
 
-    Rows without a target, or without a time when the split is by time, are in no part. The split does not depend on
-    the order of the rows.
+    Rows without a target, without a time when it is needed, or older than `data.history` are in no part: it is the
+    split of a table without them. The split does not depend on the order of the rows.
 
     Args:
         frame: Typed frame of n rows.
@@ -165,8 +167,9 @@ def make_split(frame: pd.DataFrame, contract: Contract, project: Project) -> Spl
         ProjectError: The method needs a column that the project file does not name.
         DataError: A part stays empty, or a class has no row to train on.
     """
-    method = project.split_method
-    layout, notes = _layout(frame, contract, project)
+    method, young = project.split_method, recent(frame, contract, project)
+    usable, notes = _usable(frame, contract, project, young)
+    layout = _layout(frame, contract, project, usable)
     shares, key = _shares(project), f"split {project.split.seed}"
     if method == "time":
         parts, more = assign_by_time(layout, shares)
@@ -175,14 +178,32 @@ def make_split(frame: pd.DataFrame, contract: Contract, project: Project) -> Spl
         parts, more = assign_given(layout, given, shares, key)
     else:
         parts, more = assign_shuffled(layout, shares, key)
-    _require_rows(parts, shares, method)
-    _require_classes(frame[contract.target.name], parts, project, method)
+    _require_rows(parts, shares, method, young)
+    _require_classes(frame[contract.target.name], parts, project, young)
     groups = np.unique(layout.blocks, return_inverse=True)[1].astype(np.int64)
     return Split(parts, row_keys(frame, contract), groups, layout.order, method, (*notes, *more))
 
 
-def _layout(frame: pd.DataFrame, contract: Contract, project: Project) -> tuple[Layout, tuple[str, ...]]:
-    """Collect what a split needs to know of the rows, and notes on those that cannot be used."""
+def _usable(
+    frame: pd.DataFrame, contract: Contract, project: Project, young: Recent | None
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Tell which rows can be used, and say why the others cannot."""
+    reasons = [("they have no target", frame[contract.target.name].isna().to_numpy())]
+    if project.split_method == "time" or young is not None:
+        name = contract.column(_needed(project.data.time, "data.time", project.split_method)).name
+        reasons.append(("they have no time", frame[name].isna().to_numpy()))
+    if young is not None:
+        reasons.append((young.reason, ~young.rows))
+    usable, notes = np.ones(len(frame), dtype=np.bool_), []
+    for reason, out in reasons:
+        count = int((usable & out).sum())
+        notes += [f"{count:,} rows are left out because {reason}"] if count else []
+        usable &= ~out
+    return usable, tuple(notes)
+
+
+def _layout(frame: pd.DataFrame, contract: Contract, project: Project, usable: NDArray[np.bool_]) -> Layout:
+    """Collect what a split needs to know of the rows."""
     method, target = project.split_method, frame[contract.target.name]
     copies = row_hashes(frame, contract.features)
     blocks, group = copies, project.data.group
@@ -192,18 +213,12 @@ def _layout(frame: pd.DataFrame, contract: Contract, project: Project) -> tuple[
         column = contract.column(group)
         named = frame[group].notna().to_numpy()
         blocks = np.where(named, column_hashes(frame[group], column.kind), copies)
-    usable = target.notna().to_numpy()
-    notes = [f"{(~usable).sum()} rows are left out because they have no target"] if not usable.all() else []
     order = np.zeros(len(frame), dtype=np.int64)
     if method == "time":
-        column = contract.column(_needed(project.data.time, "data.time", method))
-        order, timeless = _time_ranks(frame, column), frame[column.name].isna().to_numpy()
-        if timeless.any():
-            notes.append(f"{timeless.sum()} rows are left out because they have no time")
-        usable = usable & ~timeless
+        order = _time_ranks(frame, contract.column(_needed(project.data.time, "data.time", method)))
     by_class = project.task.kind.is_classification and method in ("stratified", "group", "column")
-    strata = pd.factorize(target, use_na_sentinel=False)[0] if by_class else np.zeros(len(frame))
-    return Layout(usable, blocks, copies, group is not None, strata.astype(np.int64), order), tuple(notes)
+    strata = pd.factorize(target, sort=True, use_na_sentinel=False)[0] if by_class else np.zeros(len(frame))
+    return Layout(usable, blocks, copies, group is not None, strata.astype(np.int64), order)
 
 
 def _needed(column: str | None, key: str, method: str) -> str:
@@ -231,7 +246,7 @@ def _shares(project: Project) -> Shares:
     return Shares(split.test, split.validation, CALIBRATION_SHARE if wanted else split.calibration)
 
 
-def _require_rows(parts: Parts, shares: Shares, method: str) -> None:
+def _require_rows(parts: Parts, shares: Shares, method: str, young: Recent | None) -> None:
     """Refuse a split whose needed parts are not all filled."""
     needed = [Part.TRAIN, Part.VALIDATION, Part.TEST] + ([Part.CALIBRATION] if shares.calibration else [])
     empty = [part.name.lower() for part in needed if not (parts == part).any()]
@@ -243,19 +258,20 @@ def _require_rows(parts: Parts, shares: Shares, method: str) -> None:
         raise DataError(
             f"the {method} split leaves no {' and no '.join(empty)} rows out of {len(parts)}",
             where="split",
-            cure=cures.get(method, "Give more rows; copies of a row, and rows of one group, always stay together."),
+            cure=young.cure if young else cures.get(method, _MORE_ROWS),
         )
 
 
-def _require_classes(target: pd.Series, parts: Parts, project: Project, method: str) -> None:
+def _require_classes(target: pd.Series, parts: Parts, project: Project, young: Recent | None) -> None:
     """Refuse a split that leaves a class out of training."""
     if not project.task.kind.is_classification:
         return
     trained = set(target[parts == Part.TRAIN].unique())
     lost = [value for value in target.dropna().unique() if value not in trained]
     if lost:
+        cure = "Give more rows of it, leave it out of the table, or choose another `split.method`."
         raise DataError(
-            f"class `{lost[0]}` of `{target.name}` has no row in the training part of the {method} split",
+            f"class `{lost[0]}` of `{target.name}` has no row in the training part of the {project.split_method} split",
             where="split",
-            cure="Give more rows of it, leave it out of the table, or choose another `split.method`.",
+            cure=f"{cure} {young.cure}" if young else cure,
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from tiltyard.data.contract import Contract, Kind
@@ -43,7 +42,7 @@ def check_target(frame: pd.DataFrame, contract: Contract) -> tuple[Finding, ...]
 
 def _missing(target: pd.Series, contract: Contract) -> Iterator[Finding]:
     """Report rows without a target."""
-    rows = np.flatnonzero(target.isna().to_numpy())
+    rows = target.index[target.isna()]
     if len(rows) == 0:
         return
     share = len(rows) / len(target)

@@ -109,6 +109,9 @@ def _check_uses(columns: Collection[Column], project: Project) -> None:
         if column.role is Role.TIME and column.kind not in ORDERED:
             what = f"`data.time: {column.name}` is {_kind_in_use(column)}, which has no order in time"
             raise ProjectError(what, cure="Make its kind `time` in the contract (with `time_format`), or take another.")
+        if column.role is Role.TIME and project.data.history is not None and column.kind is not Kind.TIME:
+            what = f"`data.time: {column.name}` is {_kind_in_use(column)}, which has no age for `data.history`"
+            raise ProjectError(what, cure="Make its kind `time` in the contract, or leave `data.history` out.")
         if column.role is Role.PART and column.protection is not None:
             what = f"`data.protect` names `{column.name}`, whose values `split.column` reads"
             raise ProjectError(what, cure="Leave it in the clear; it never reaches a model.")

@@ -1,5 +1,6 @@
 """The project file as frozen, strict models: every key a user may write, with its default and its meaning."""
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +13,7 @@ from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.project.schedule import ScheduleSection
 from tiltyard.project.section import PathText, Scalar, Section, Seed, Share
+from tiltyard.project.spans import parse_span
 
 
 class TaskSection(Section):
@@ -100,6 +102,9 @@ class DataSection(Section):
     """File of the data contract, relative to the project file."""
     time: str | None = None
     """Column that says when a row became known."""
+    history: str | None = None
+    """How far back is learnt from, such as `90d` (`m`, `h`, `d`, `w`): rows older than that before the newest with a
+    target neither train nor judge. Needs `time`; all rows when left out."""
     ids: tuple[str, ...] = ()
     """Columns that identify a row; never features."""
     group: str | None = None
@@ -122,6 +127,22 @@ class DataSection(Section):
         kind = "parquet" if value.rstrip("*/").endswith((".parquet", ".pq")) else "csv"
         return {"kind": kind, "path": value}
 
+    @field_validator("history")
+    @classmethod
+    def _a_span(cls, history: str | None) -> str | None:
+        if history is not None:
+            parse_span(history)
+        return history
+
+    @model_validator(mode="after")
+    def _history_has_a_time(self) -> Self:
+        if self.history is not None and self.time is None:
+            raise ValueError(
+                f"`history: {self.history}` needs the age of a row; name under `time` the column that says when a row "
+                "became known, or leave `history` out"
+            )
+        return self
+
     @model_validator(mode="after")
     def _target_is_not_a_feature(self) -> Self:
         roles = {"time": (self.time,), "group": (self.group,), "ids": self.ids, "drop": self.drop}
@@ -129,6 +150,11 @@ class DataSection(Section):
             if self.target in columns:
                 raise ValueError(f"`{self.target}` is the target and cannot also be under `{role}`")
         return self
+
+    @property
+    def reach(self) -> timedelta | None:
+        """How far back is learnt from; None for all rows."""
+        return None if self.history is None else parse_span(self.history)
 
 
 class SplitSection(Section):

@@ -13,7 +13,7 @@ from tiltyard.steps.replaying import trainer
 from tiltyard.steps.replaying.clock import moment, stamp, windows_between
 from tiltyard.steps.replaying.outcome import Replay
 from tiltyard.steps.replaying.pages import draw_replay, figures, replay_page
-from tiltyard.steps.replaying.replay import Plan, as_first_seen, quickened, replay
+from tiltyard.steps.replaying.replay import Plan, as_first_seen, planned, replay
 from tiltyard.steps.replaying.strategies import Moment, schedule
 from tiltyard.steps.replaying.stream import Stream, make_stream
 from tiltyard.steps.replaying.trainer import Trainer
@@ -87,7 +87,7 @@ def test_the_same_history_is_replayed_alike() -> None:
 
 
 def test_a_real_search_is_deterministic_by_its_trials() -> None:
-    stream = make_stream(history(8), quickened(project(), Plan(trials=1)), CONTRACT, first=0.5,
+    stream = make_stream(history(8), planned(project(), Plan(trials=1)), CONTRACT, first=0.5,
                          delay=timedelta(days=1), where="x")  # fmt: skip
     trained = Trainer(stream).train((0, stream.first))
     assert trained.model.family == "linear"
@@ -102,9 +102,35 @@ def test_nobody_sees_the_future() -> None:
     assert low == 0
     assert moment(stream.times[high - 1]) < now - timedelta(days=3) <= moment(stream.times[high])
     assert stream.known(stream.start) == (0, stream.first)
-    assert stream.known(now, timedelta(days=5))[0] == stream.between(now - timedelta(days=5), now)[0]
     trained = Trainer(stream).train((low, high))
     assert len(trained.jury.y) + len(trained.seen) == high
+
+
+@pytest.mark.usefixtures("quick_search")
+def test_models_learn_from_as_far_back_as_the_project_or_the_plan_says() -> None:
+    data = project().data.model_copy(update={"history": "6d"})
+    asked = project().model_copy(update={"data": data})
+    shares = {}
+    for plan in (Plan(), Plan(history="3d"), Plan(history="90d")):
+        stream = make_stream(history(20), planned(asked, plan), CONTRACT, first=0.5, delay=timedelta(days=2), where="x")
+        trained = Trainer(stream).train(stream.known(stream.start + timedelta(days=8)))
+        assert trained.rows == (0, 16 * 80)
+        shares[plan.history] = len(trained.jury.y) + len(trained.seen)
+    assert shares == {None: 6 * 80 + 1, "3d": 3 * 80 + 1, "90d": 16 * 80}
+
+
+@pytest.mark.usefixtures("quick_search")
+def test_a_replay_goes_as_far_back_as_its_project_unless_told_otherwise() -> None:
+    data = project().data.model_copy(update={"history": "9d"})
+    asked = project().model_copy(update={"data": data})
+    plan = Plan(first=0.5, labels_after="1d", schedules=("5d",))
+    found, other = (
+        replay(history(24), asked, CONTRACT, one, where="x") for one in (plan, plan._replace(history="12d"))
+    )
+    assert (found.history, other.history) == ("9d", "12d")
+    assert found == replay(history(24), project(), CONTRACT, plan._replace(history="9d"), where="x")
+    assert found.tracks != other.tracks
+    assert "the last 9d" in replay_page(found)
 
 
 def test_rows_are_put_in_the_order_of_time_and_those_without_are_left_out() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from tiltyard.errors import TiltyardError
@@ -67,7 +67,6 @@ class Course:
         answers: What models answered.
         first: The first champion.
         watch: Makes a new watch for each strategy.
-        history: Older rows are not trained on; None for all.
         mode: What a challenger must show where the strategy leaves that to the project.
     """
 
@@ -78,7 +77,6 @@ class Course:
     first: Trained
     watch: Callable[[], Watch]
     mode: Mode
-    history: timedelta | None = None
 
 
 @dataclass
@@ -127,7 +125,7 @@ class _Run:
 
     def _train(self, now: datetime, decision: Decision) -> Retraining:
         """Train on what is known, and let the new model take over when it may."""
-        rows = self.course.stream.known(now, self.course.history)
+        rows = self.course.stream.known(now)
         mode = decision.mode or self.course.mode
         record = Retraining(at=now, reason=decision.reason, mode=mode, rows=rows[1] - rows[0], sentence="")
         try:

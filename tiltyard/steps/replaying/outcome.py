@@ -117,6 +117,7 @@ class Replay(Section):
         end: Time of the last row.
         window: Length of a window, in words.
         labels_after: How long after its row a label came, in words.
+        history: How far back each model learnt from, in words; empty for all that was known.
         first: What the first model was worth on its own test rows.
         family: Its family.
         tracks: One for each strategy, in the order asked for.
@@ -130,6 +131,7 @@ class Replay(Section):
     end: AwareDatetime
     window: str
     labels_after: str
+    history: str = ""
     first: Estimate
     family: str
     tracks: tuple[Track, ...]

@@ -105,10 +105,11 @@ def replay_page(replay: Replay) -> str:
 
 def setting(replay: Replay) -> str:
     """Say in a few sentences what was replayed."""
+    reach = f" Each model learnt from the last {replay.history} of what was known." if replay.history else ""
     return (
         f"{replay.rows:,} rows; the first {replay.first_rows:,} trained a {replay.family} model, which answered from "
         f"{replay.start:%Y-%m-%d} on, until {replay.end:%Y-%m-%d}. Windows of {replay.window}; labels came after "
-        f"{replay.labels_after}. {title(replay.metric)} of the first model on its own test rows: "
+        f"{replay.labels_after}.{reach} {title(replay.metric)} of the first model on its own test rows: "
         f"{amount(replay.metric, replay.first.value)}. The mean score weighs each window by its rows."
     )
 

@@ -36,7 +36,7 @@ class Plan(NamedTuple):
         labels_after: How long after its row a label comes, such as `7d`.
         schedules: `monthly`, `weekly`, `14d`: retraining by the calendar, each a strategy.
         ungated: Whether each schedule is also shown with new models taking over unjudged.
-        history: Only rows of this last stretch of time are trained on, such as `90d`; all when None.
+        history: How far back is learnt from, in place of `data.history`.
         window: Length of a window, in place of the project's; rows cannot be counted here.
         trials: Trials of one search; in place of the project's.
         seconds: Wall time of one search; in place of the project's.
@@ -68,7 +68,7 @@ def replay(
 
     Args:
         frame: Typed table.
-        project: The project; the searches are made quick (`quickened`).
+        project: The project; changed as the plan says (`planned`).
         contract: The contract in use.
         plan: How.
         where: Name of the table, for errors.
@@ -84,11 +84,11 @@ def replay(
         DataError: There are too few rows to begin with.
         TrainingError: No first model can be trained.
     """
-    project = quickened(project, plan)
     delay = _span("--labels-after", plan.labels_after)
-    history = _span("--history", plan.history) if plan.history else None
-    if plan.window:
-        _span("--window", plan.window)
+    for option, text in (("--history", plan.history), ("--window", plan.window)):
+        if text:
+            _span(option, text)
+    project = planned(project, plan)
     stream = make_stream(frame, project, contract, first=plan.first, delay=delay, where=where)
     section = _section(project, plan)
     span = section.span or timedelta(days=7)
@@ -103,7 +103,6 @@ def replay(
         first=first,
         watch=lambda: Watching(answers, section),
         mode=project.gates.mode,
-        history=history,
     )
     return Replay(
         name=project.name,
@@ -114,14 +113,17 @@ def replay(
         end=stream.end,
         window=str(section.window),
         labels_after=plan.labels_after,
+        history=project.data.history or "",
         first=first.score,
         family=first.model.family,
         tracks=run_all(course, strategies, tell),
     )
 
 
-def quickened(project: Project, plan: Plan) -> Project:
-    """Return a project whose search is quick: the plan's budget, and two strong families where it names none.
+def planned(project: Project, plan: Plan) -> Project:
+    """Return a project as it is replayed: by the plan's history, and by a quick search.
+
+    The search has the plan's budget, and two strong families where the project names none.
 
     Args:
         project: The project.
@@ -137,7 +139,8 @@ def quickened(project: Project, plan: Plan) -> Project:
             "seed": project.search.seed if plan.seed is None else plan.seed,
         }
     )
-    return project.model_copy(update={"search": search})
+    data = project.data.model_copy(update={"history": plan.history or project.data.history})
+    return project.model_copy(update={"search": search, "data": data})
 
 
 def _span(option: str, text: str) -> timedelta:

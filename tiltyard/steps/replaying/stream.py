@@ -61,15 +61,9 @@ class Stream:
         low, high = np.searchsorted(self.times, np.array([stamp(start), stamp(end)]), side="left")
         return int(low), int(high)
 
-    def known(self, now: datetime, history: timedelta | None = None) -> Range:
-        """Return the rows whose labels have come.
-
-        Args:
-            now: The time.
-            history: Rows older than this are left out; none when None.
-        """
-        last = max(self.first, self.between(now, now - self.delay)[1])
-        return (0 if history is None else self.between(now - history, now)[0], last)
+    def known(self, now: datetime) -> Range:
+        """Return the rows whose labels have come."""
+        return 0, max(self.first, self.between(now, now - self.delay)[1])
 
     def take(self, rows: Range) -> dict[str, NDArray[np.generic]]:
         """Return the features of some rows as arrays."""
