@@ -70,9 +70,9 @@ def monitor(
     if checked.pages.problem:
         get_run_logger().warning("MLflow did not take the pages: %s", checked.pages.problem)
     artifacts.show_check(checked)
-    if monitoring.claim(place, checked):
-        _carry_out(place, checked)
-        monitoring.done(place, checked)
+    for asked in monitoring.claim(place, checked):
+        _carry_out(place, asked)
+        monitoring.done(place, asked)
     return checked
 
 

@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.actions import RunDeployment
+from prefect.events.filters import EventFilter, EventIDFilter
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import Event, Resource, ResourceSpecification
 from prefect.exceptions import ObjectNotFound
@@ -33,15 +34,24 @@ def resource_id(project: str) -> str:
 
 
 def ask(client: SyncPrefectClient, checked: Checked) -> None:
-    """Tell Prefect that a check asks for a training run; to say it twice is to say it once.
+    """Tell Prefect that a check asks for a training run; to say it twice, however late, is to say it once.
 
-    It is told at once, and not by Prefect's thread in the background: only what Prefect has taken counts as done.
+    It is told at once, and not by Prefect's thread in the background: only what Prefect has taken counts as done. Some
+    minutes later Prefect itself would take the same event for another one.
 
     Args:
         client: Connected to the server.
         checked: The check.
     """
-    client.request("POST", "/events", json=[event_of(checked).model_dump(mode="json")])
+    if not is_told(client, checked):
+        client.request("POST", "/events", json=[event_of(checked).model_dump(mode="json")])
+
+
+def is_told(client: SyncPrefectClient, checked: Checked) -> bool:
+    """Whether Prefect's records have the event of a check; they keep events for a week unless told otherwise."""
+    same = EventFilter(id=EventIDFilter(id=[event_of(checked).id]))
+    found = client.request("POST", "/events/filter", json={"filter": same.model_dump(mode="json"), "limit": 1})
+    return bool(found.json()["events"])
 
 
 def event_of(checked: Checked) -> Event:

@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,8 @@ from tiltyard.monitoring import watching
 from tiltyard.monitoring.history import History
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import load_project
-from tiltyard.steps import monitoring_pages
-from tiltyard.steps.monitoring import check_champion
+from tiltyard.steps import acting, monitoring_pages
+from tiltyard.steps.monitoring import Checked, check_champion
 from tiltyard.steps.place import Place
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -165,6 +166,60 @@ def test_lasting_drift_starts_a_training_once(
     assert "tiltyard train" not in told[0].text
     actions = History(place.store, "churn").actions()
     assert [(action.action, action.done) for action in actions] == [("retrain", True)]
+
+
+class KilledError(BaseException):
+    """What no code catches."""
+
+
+def test_a_check_that_is_cut_off_before_it_asks_is_taken_up_by_the_next(
+    place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, carry_out, traffic = datetime.now(UTC) + timedelta(minutes=1), monitoring._carry_out, Traffic(place)
+    deploy([place.workplace.project_file])
+    for day, frame in enumerate((moved(1), moved(2), table(1500, seed=3))):
+        traffic.ask(frame, start + day * DAY, start + (day + 1) * DAY)
+
+    def checked(day: int) -> Checked:
+        monkeypatch.setattr(monitoring, "_moment", lambda: start + day * DAY)
+        return monitor(place.workplace.project_file)
+
+    monkeypatch.setattr(monitoring, "_carry_out", _die)
+    history, first = History(place.store, "churn"), checked(1)
+    assert first.decision.action == "none"
+    older = first.decision.model_copy(
+        update={"action": "retrain", "trigger": "one before, so that this is another one"}
+    )
+    history.claim(first.check.model_copy(update={"decision": older}), start - timedelta(minutes=1))
+    history.done(older.trigger)
+    with pytest.raises(KilledError):
+        checked(2)
+    claimed = history.actions()[-1]
+    assert (claimed.action, claimed.done, runs_of(client, "train/churn")) == ("retrain", False, [])
+    monkeypatch.setattr(monitoring, "_carry_out", carry_out)
+    monkeypatch.setattr(acting, "_CUT_OFF", timedelta(0))
+    third = checked(3)
+    assert (third.decision.action, [action.done for action in history.actions()]) == ("none", [True, True])
+    until(lambda: bool(runs_of(client, "train/churn")), "a training run", seconds=60)
+    cause = third.model_copy(update={"check": history.check_of(claimed)})
+    until(lambda: retraining.is_told(client, cause), "the event in Prefect's records", seconds=60)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "request", _reading(type(client).request))
+        retraining.ask(client, cause)  # hours later, say
+
+
+def _die(*_: object) -> None:
+    raise KilledError
+
+
+def _reading(request: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse to send any event."""
+
+    def read(self: SyncPrefectClient, method: str, path: str, **more: Any) -> Any:
+        assert path != "/events"
+        return request(self, method, path, **more)
+
+    return read
 
 
 def test_the_command_line(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

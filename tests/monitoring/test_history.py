@@ -225,9 +225,9 @@ def test_windows_that_are_nearly_the_same_count_once() -> None:
 
 def test_of_many_that_claim_an_action_one_succeeds(history: History, store: FolderStore) -> None:
     quiet = Decision(action="none", reason="nothing is wrong")
-    assert not history.claim(quiet, NOON)
+    assert not history.claim(check(0, decision=quiet), NOON)
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda _: History(store, MODEL).claim(DECISION, NOON), range(50)))
+        won = list(pool.map(lambda _: History(store, MODEL).claim(check(0, decision=DECISION), NOON), range(50)))
     assert sum(won) == 1
     (action,) = history.actions()
     assert (action.trigger, action.action, action.mode, action.made, action.done) == (
@@ -239,14 +239,25 @@ def test_of_many_that_claim_an_action_one_succeeds(history: History, store: Fold
     )
     history.done(action.trigger)
     assert [(one.done, one.made) for one in history.actions()] == [(True, NOON)]
-    assert not history.claim(DECISION, NOON + DAY)
+    assert not history.claim(check(1, decision=DECISION), NOON + DAY)
     with pytest.raises(StorageError):
         history.done("churn-retrain-v3-another")
 
 
+def test_the_check_behind_an_action_is_found_unless_it_came_to_something_else(history: History) -> None:
+    asked = check(0, decision=DECISION)
+    history.claim(asked, NOON)
+    (action,) = history.actions()
+    assert history.check_of(action) is None
+    history.keep(asked)
+    assert history.check_of(action) == asked
+    history.keep(check(0, decision=Decision(action="none", reason="all is well")))
+    assert history.check_of(action) is None
+
+
 def test_a_window_that_is_checked_again_does_not_forget_its_retraining(history: History) -> None:
     history.keep(check(0, decision=DECISION))
-    history.claim(DECISION, NOON)
+    history.claim(check(0, decision=DECISION), NOON)
     again = check(0, made=NOON + DAY, decision=Decision(action="none", reason="too soon"))
     history.keep(again)
     state = state_of(history.checks(), history.actions(), project=MODEL, version=3, since=NOON - 9 * DAY)

@@ -14,6 +14,8 @@ from tiltyard.errors import AbsentError, UsageError
 from tiltyard.monitoring import watching
 from tiltyard.monitoring.charts import draw_charts
 from tiltyard.monitoring.history import History
+from tiltyard.monitoring.policy import Decision
+from tiltyard.monitoring.quality import QualityFinding
 from tiltyard.monitoring.shelf import latest_page
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.registry import approvals
@@ -126,7 +128,7 @@ def test_a_repeated_check_decides_the_same_and_acts_once(make: Callable[..., Pla
     for day in range(2):
         traffic.ask(moved(day), start + day * DAY, start + (day + 1) * DAY)
         first = check(place, start + (day + 1) * DAY)
-    assert acting.claim(place, first)
+    assert acting.claim(place, first) == (first,)
     again = check(place, start + 2 * DAY)
     assert again.decision == first.decision
     assert again.decision.action == "retrain"
@@ -139,6 +141,41 @@ def test_a_repeated_check_decides_the_same_and_acts_once(make: Callable[..., Pla
     assert notice is not None
     assert (notice.event, notice.subject, notice.page) == ("retraining", again.decision.trigger, "http://page")
     assert "`tiltyard train --mode superiority`" in notice.text
+
+
+def test_what_was_claimed_and_cut_off_is_carried_out_by_the_next_check(
+    make: Callable[..., Place], start: datetime
+) -> None:
+    place = make(sustained=[1, 1])
+    traffic = Traffic(place)
+    traffic.ask(moved(0), start, start + DAY)
+    first = check(place, start + DAY)
+    claimed = datetime.now(UTC)
+    assert acting.claim(place, first, now=claimed) == (first,)  # and there it ended
+    traffic.ask(table(1500, seed=1), start + DAY, start + 2 * DAY)
+    second = check(place, start + 2 * DAY)
+    assert second.decision.action == "none"
+    assert acting.claim(place, second, now=claimed + timedelta(minutes=1)) == ()
+    (left,) = acting.claim(place, second, now=claimed + timedelta(hours=1))
+    assert (left.decision, left.check.window, left.summary) == (first.decision, first.check.window, first.summary)
+    broken = QualityFinding(kind="stuck", columns=("feature_age",), share=1.0, sentence="It stands still.")
+    spoiled = second.model_copy(update={"check": second.check.model_copy(update={"quality": (broken,)})})
+    assert acting.claim(place, spoiled, now=claimed + timedelta(hours=1)) == ()
+    acting.done(place, left)
+    assert acting.claim(place, second, now=claimed + timedelta(hours=2)) == ()
+
+
+def test_what_nobody_wants_any_more_is_not_carried_out(make: Callable[..., Place], start: datetime) -> None:
+    place = make(sustained=[1, 1])
+    Traffic(place).ask(moved(0), start, start + DAY)
+    first, claimed = check(place, start + DAY), datetime.now(UTC)
+    assert acting.claim(place, first, now=claimed)
+    place.ledger.append("promoted", actor="eve", version=2, replaces=1, reason="better")
+    quiet = first.model_copy(
+        update={"check": first.check.model_copy(update={"decision": Decision(action="none", reason="")})}
+    )
+    assert acting.claim(place, quiet, now=claimed + timedelta(hours=1)) == ()
+    assert [action.done for action in History(place.store, "churn").actions()] == [True]
 
 
 def test_a_null_filled_feed_is_told_once_and_never_trains(make: Callable[..., Place], start: datetime) -> None:
@@ -234,7 +271,7 @@ def test_a_look_back_sets_nothing_in_motion(make: Callable[..., Place], start: d
     check(place, start + 2 * DAY)
     back = check(place, start + 2 * DAY, since=start, window="1d")
     assert back.summary.state == "alarm"
-    assert (back.decision.action, acting.claim(place, back)) == ("none", False)
+    assert (back.decision.action, acting.claim(place, back)) == ("none", ())
     assert "look back" in back.decision.reason
 
 

@@ -102,6 +102,7 @@ class Action(Section):
         mode: What a retraining must show.
         made: When it was decided.
         reason: Why.
+        check: Name of the record of the check that decided it.
         done: Whether it was carried out; else whoever claimed it may have been cut off in between.
     """
 
@@ -110,6 +111,7 @@ class Action(Section):
     mode: Mode | None = None
     made: AwareDatetime
     reason: str
+    check: str = ""
     done: bool = False
 
 
@@ -190,12 +192,12 @@ class History:
         key = self._key("samples", _name(check.window, check.version))
         return unpack_sample(self._store.read(key), where=key) if self._store.exists(key) else None
 
-    def claim(self, decision: Decision, made: datetime) -> bool:
-        """Claim what a decision sets in motion; whoever succeeds carries it out, and then says `done`.
+    def claim(self, check: Check, made: datetime) -> bool:
+        """Claim what a check sets in motion; whoever succeeds carries it out, and then says `done`.
 
         Args:
-            decision: The decision.
-            made: When it was made, with a time zone.
+            check: The check, decided about.
+            made: The present moment, with a time zone.
 
         Returns:
             Whether there is something to do and nobody has claimed it before.
@@ -203,10 +205,16 @@ class History:
         Raises:
             StorageError: The store cannot be reached, is full or refuses.
         """
-        if decision.action == "none":
+        decision = check.decision
+        if decision is None or decision.action == "none":
             return False
         claimed = Action(
-            trigger=decision.trigger, action=decision.action, mode=decision.mode, made=made, reason=decision.reason
+            trigger=decision.trigger,
+            action=decision.action,
+            mode=decision.mode,
+            made=made,
+            reason=decision.reason,
+            check=_name(check.window, check.version),
         )
         try:
             self._store.create(self._key("actions", decision.trigger), claimed.model_dump_json(indent=1).encode())
@@ -234,6 +242,18 @@ class History:
         """
         found = [self._read(key, Action) for key in self._store.list(f"{self._room}/actions")]
         return tuple(sorted(found, key=lambda action: (action.made, action.trigger)))
+
+    def check_of(self, action: Action) -> Check | None:
+        """Return the check that set something in motion; None when it is gone, or has come to something else since.
+
+        Raises:
+            DataError: The record cannot be read.
+            StorageError: The store cannot be reached.
+        """
+        key = self._key("checks", action.check)
+        found = self._read(key, Check) if self._store.exists(key) else None
+        trigger = found.decision.trigger if found is not None and found.decision is not None else ""
+        return found if trigger == action.trigger else None
 
     def _key(self, kind: str, name: str) -> str:
         return f"{self._room}/{kind}/{name}.{'parquet' if kind == 'samples' else 'json'}"
@@ -310,7 +330,7 @@ def is_fresh(checks: Sequence[Check], window: Window, version: int | None) -> bo
     return all(shared(one, window) <= _SHARED for one in good)
 
 
-def state_of(
+def state_of(  # noqa: PLR0913  # what is known of a champion
     checks: Sequence[Check],
     actions: Sequence[Action],
     *,

@@ -4,16 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 from tiltyard.monitoring.history import History
 from tiltyard.monitoring.policy import Decision
+from tiltyard.monitoring.summary import summarise
 from tiltyard.notification.notice import Event, Notice
 from tiltyard.steps.monitoring import Checked
+from tiltyard.steps.monitoring_pages import Pages
 from tiltyard.steps.place import Place
 
 _CUT_OFF = timedelta(minutes=2)
 """What was claimed so long ago, and is not done, was cut off in between: it is carried out by whoever comes next."""
 
 
-def claim(place: Place, checked: Checked, *, now: datetime | None = None) -> bool:
-    """Claim what follows from a check; of all who want it for one reason exactly one gets it.
+def claim(place: Place, checked: Checked, *, now: datetime | None = None) -> tuple[Checked, ...]:
+    """Claim what follows from a check, and what was claimed before and cut off; exactly one of many gets each.
 
     Args:
         place: The project.
@@ -21,20 +23,35 @@ def claim(place: Place, checked: Checked, *, now: datetime | None = None) -> boo
         now: The present moment, with a time zone; the clock's when None.
 
     Returns:
-        Whether it is to be carried out by whoever asks; never when nothing follows.
+        What is to be carried out by whoever asks, one after the other.
 
     Raises:
         StorageError: The store cannot be reached.
-        DataError: The record of the claim is damaged.
+        DataError: The record of a claim is damaged.
     """
-    decision, moment = checked.decision, now or datetime.now(UTC)
-    if decision.action == "none":
-        return False
+    moment = now or datetime.now(UTC)
     history = _history(place)
-    if history.claim(decision, moment):
-        return True
-    known = next((action for action in history.actions() if action.trigger == decision.trigger), None)
-    return known is not None and not known.done and moment - known.made >= _CUT_OFF
+    left = _cut_off(place, history, checked, moment)
+    return (*left, checked) if history.claim(checked.check, moment) else left
+
+
+def _cut_off(place: Place, history: History, checked: Checked, moment: datetime) -> tuple[Checked, ...]:
+    """Return what was claimed and never carried out; what nobody wants any more is done with that.
+
+    A retraining waits on while the data is broken.
+    """
+    found, champion = [], place.ledger.champion()
+    for action in history.actions():
+        if action.done or moment - action.made < _CUT_OFF:
+            continue
+        if action.action == "retrain" and checked.check.quality:
+            continue
+        check = history.check_of(action)
+        if check is None or check.version != champion:
+            history.done(action.trigger)
+        else:
+            found.append(Checked(check=check, summary=summarise(check), pages=Pages(page="")))
+    return tuple(found)
 
 
 def done(place: Place, checked: Checked) -> None:
