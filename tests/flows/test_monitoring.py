@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,10 @@ from tests.traffic import Traffic, copy_of, trained_project
 from tiltyard.cli.app import main
 from tiltyard.monitoring import watching
 from tiltyard.monitoring.history import History
+from tiltyard.predictions.settings import LogSettings
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import load_project
+from tiltyard.serving.shipping import LOOK_SECONDS
 from tiltyard.steps import acting, monitoring_pages
 from tiltyard.steps.monitoring import Checked, check_champion
 from tiltyard.steps.place import Place
@@ -166,6 +169,18 @@ def test_lasting_drift_starts_a_training_once(
     assert "tiltyard train" not in told[0].text
     actions = History(place.store, "churn").actions()
     assert [(action.action, action.done) for action in actions] == [("retrain", True)]
+
+
+@pytest.mark.parametrize(("scheduled", "minutes"), [(True, 2), (False, 0)])
+def test_a_scheduled_check_leaves_out_what_may_not_be_in_the_store_yet(
+    monkeypatch: pytest.MonkeyPatch, *, scheduled: bool, minutes: int
+) -> None:
+    due = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    begun = SimpleNamespace(flow_run=SimpleNamespace(auto_scheduled=scheduled))
+    monkeypatch.setattr(monitoring, "FlowRunContext", SimpleNamespace(get=lambda: begun))
+    monkeypatch.setattr(monitoring, "flow_run", SimpleNamespace(scheduled_start_time=due))
+    assert monitoring._moment() == due - timedelta(minutes=minutes)
+    assert timedelta(seconds=2 * LogSettings().rotate_seconds + LOOK_SECONDS) < monitoring.SHIPPED
 
 
 class KilledError(BaseException):

@@ -215,6 +215,18 @@ def test_labels_that_come_late_prove_a_loss(
     assert checked.check.estimate is not None
 
 
+def test_rows_that_come_to_the_store_late_count_for_their_labels(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic, frame = Traffic(place), table(1500, seed=5)
+    ids = traffic.ask(frame[:1000], start, start + DAY)
+    assert check(place, start + DAY).check.rows == 1000
+    ids += traffic.ask(frame[1000:], start, start + DAY, name="late")
+    traffic.tell(ids, list(frame["left"]), start + 1.5 * DAY)
+    traffic.ask(table(1500, seed=6), start + DAY, start + 2 * DAY)
+    score = check(place, start + 2 * DAY).check.performance[-1]
+    assert (score.start, score.rows, score.labelled) == (start, 1500, 1500)
+
+
 @pytest.mark.exhaustive
 def test_drift_that_labels_show_to_be_harmless_is_learnt(make: Callable[..., Place], start: datetime) -> None:
     place = make(sustained=[3, 3])
