@@ -76,7 +76,7 @@ def test_the_stack_comes_up_answers_and_goes_down(
 ) -> None:
     assert done
     curl = shutil.which("curl") or pytest.skip("there is no curl here")
-    up, ask, status, down = LINES[STACK:]
+    up, ask, tell, *look, status, down = LINES[STACK:]
     try:
         started = _run(f"{up} --json", folder)
         assert started.returncode == 0, started.stderr
@@ -86,6 +86,10 @@ def test_the_stack_comes_up_answers_and_goes_down(
         assert answer.returncode == 0, answer.stderr
         assert '"version":1' in answer.stdout.replace(" ", "")
         assert '"probabilities"' in answer.stdout
+        (folder / "labels.csv").write_text(f"id,label\n{json.loads(answer.stdout)['id']}-0,no\n", encoding="utf-8")
+        for line in (tell, *look):
+            ran = _run(line, folder)
+            assert ran.returncode == 0, f"{line}: {ran.stdout}{ran.stderr}"
         assert "version 1" in _run(status, folder).stdout
     finally:
         assert _run(down, folder).returncode == 0
