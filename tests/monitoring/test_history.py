@@ -1,5 +1,6 @@
 """Checks that are kept: one a window and version, read back as they were; what later ones take from earlier ones."""
 
+import gzip
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,6 +152,66 @@ def test_what_is_damaged_is_named_with_a_cure(history: History, store: FolderSto
         history.checks()
     assert raised.value.where == key
     assert "move it out" in str(raised.value)
+
+
+class Counting(FolderStore):
+    """A folder that notes what is read, and how often it is asked what there is."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.seen: list[str] = []
+        self.asked = 0
+
+    def read(self, key: str) -> bytes:
+        self.seen.append(key)
+        return super().read(key)
+
+    def list(self, prefix: str) -> list[str]:
+        self.asked += 1
+        return super().list(prefix)
+
+
+def test_hourly_checks_of_weeks_are_a_few_dozen_reads(tmp_path: Path) -> None:
+    store = Counting(tmp_path)
+    history, days = History(store, MODEL), 20
+    hourly = [check(hour / 24, days=7) for hour in range(24 * days)]
+    for one in hourly:
+        name = f"{one.end:%Y-%m-%dT%H%M%S.%fZ}-from-{one.start:%Y-%m-%dT%H%M%S.%fZ}-v3"
+        (tmp_path / f"monitoring/{MODEL}/checks").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"monitoring/{MODEL}/checks/{name}.json").write_text(one.model_dump_json())
+    assert history.checks() == tuple(hourly)
+    assert len(store.seen) == len(hourly)
+    store.seen.clear()
+    store.asked = 0
+    assert history.checks() == tuple(hourly)
+    assert len(store.seen) <= days + 24
+    assert store.asked == 2
+    store.seen.clear()
+    assert history.checks(NOON + 3 * DAY, NOON + 4 * DAY) == tuple(hourly[72:97])
+    assert len(store.seen) == 2
+
+
+def test_the_copy_of_a_day_is_never_believed_against_the_records(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    history = History(store, MODEL)
+    kept = [check(hour / 24) for hour in range(3)] + [check(2)]
+    for one in kept:
+        history.keep(one)
+    assert history.checks() == tuple(kept)
+    (copy,) = store.list(f"monitoring/{MODEL}/days")
+    again = check(1 / 24, accepted=True)
+    history.keep(again)
+    assert store.list(f"monitoring/{MODEL}/days") == []
+    assert history.checks() == (kept[0], again, *kept[2:])
+    history.keep(check(3 / 24))
+    assert len(history.checks()) == 5
+    for damage in (b"", b"no", gzip.compress(b"[]"), gzip.compress(b'{"a": 1}'), store.read(copy)[:40]):
+        store.write(copy, damage)
+        assert len(history.checks()) == 5
+        assert history.checks()[1] == again
+    gone = store.list(f"monitoring/{MODEL}/checks")[0]
+    store.delete(gone)
+    assert history.checks()[0] == again
 
 
 def sample(rows: int = 5) -> Sample:

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, ValidationError
 from tiltyard.errors import ConflictError, DataError, UsageError
 from tiltyard.evaluation import records
 from tiltyard.monitoring.calibration import Calibration
+from tiltyard.monitoring.days import Days, in_parallel
 from tiltyard.monitoring.domain import Domain
 from tiltyard.monitoring.estimate import Estimate
 from tiltyard.monitoring.findings import DriftVerdict, Span
@@ -37,7 +38,6 @@ MOST_SAMPLES = 12
 """Samples kept of the latest accepted windows, and of those too small to be judged alone."""
 
 _MOMENT = "%Y-%m-%dT%H%M%S.%fZ"
-_MOMENT_LENGTH = len("2026-11-21T060000.000000Z")
 _SHARED = 0.5
 _Kept = TypeVar("_Kept", "Check", "Action")
 
@@ -127,6 +127,7 @@ class History:
         self._store = store
         self._room = f"{ROOM}/{model}"
         self._model = model
+        self._days = Days(store, f"{self._room}/days", lambda key, content: _parsed(key, content, Check))
 
     def keep(self, check: Check, sample: Sample | None = None) -> str:
         """Keep a check, in place of an earlier one of the same window and version.
@@ -151,8 +152,12 @@ class History:
             self._forget(check.version)
         key = self._key("checks", name)
         kept = check.model_copy(update={"sampled": check.sampled or sample is not None})
-        content = json.dumps(kept.model_dump(mode="json"), indent=1, ensure_ascii=False)  # keeps infinite effects
-        self._store.write(key, content.encode())
+        content = json.dumps(
+            kept.model_dump(mode="json"), indent=1, ensure_ascii=False
+        ).encode()  # keeps infinite effects
+        self._days.forget(key)
+        self._store.write(key, content)
+        self._days.forget(key)  # somebody may have copied the record of before meanwhile
         return key
 
     def checks(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Check, ...]:
@@ -167,10 +172,9 @@ class History:
             DataError: A record cannot be read.
             StorageError: The store cannot be reached.
         """
-        first = "" if since is None else _text(since)
-        last = "9" if until is None else _text(until)
+        first, last = "" if since is None else _text(since), "9" if until is None else _text(until)
         keys = self._store.list(f"{self._room}/checks")
-        return tuple(self._read(key, Check) for key in keys if first <= _end(key) <= last)
+        return self._days.read(keys, [key for key in keys if first <= _end(key) <= last])
 
     def latest(self) -> Check | None:
         """Return the check of the window that ended last; None when there is none.
@@ -208,14 +212,8 @@ class History:
         decision = check.decision
         if decision is None or decision.action == "none":
             return False
-        claimed = Action(
-            trigger=decision.trigger,
-            action=decision.action,
-            mode=decision.mode,
-            made=made,
-            reason=decision.reason,
-            check=_name(check.window, check.version),
-        )
+        known = decision.model_dump(include={"trigger", "action", "mode", "reason"})
+        claimed = Action(**known, made=made, check=_name(check.window, check.version))
         try:
             self._store.create(self._key("actions", decision.trigger), claimed.model_dump_json(indent=1).encode())
         except ConflictError:
@@ -240,7 +238,7 @@ class History:
             DataError: A record cannot be read.
             StorageError: The store cannot be reached.
         """
-        found = [self._read(key, Action) for key in self._store.list(f"{self._room}/actions")]
+        found = in_parallel(lambda key: self._read(key, Action), self._store.list(f"{self._room}/actions"))
         return tuple(sorted(found, key=lambda action: (action.made, action.trigger)))
 
     def check_of(self, action: Action) -> Check | None:
@@ -259,18 +257,22 @@ class History:
         return f"{self._room}/{kind}/{name}.{'parquet' if kind == 'samples' else 'json'}"
 
     def _read(self, key: str, kind: type[_Kept]) -> _Kept:
-        try:
-            return kind.model_validate_json(self._store.read(key))
-        except ValidationError as error:
-            reason = str(error).replace("\n", " ")[:200]
-            cure = "It was damaged, or written by another version of Tiltyard: move it out of the store."
-            raise DataError(f"is no record of a {kind.__name__.lower()} ({reason})", where=key, cure=cure) from None
+        return _parsed(key, self._store.read(key), kind)
 
     def _forget(self, version: int | None) -> None:
         """Delete all but the latest samples of a version."""
         ours = [key for key in self._store.list(f"{self._room}/samples") if key.endswith(f"-{_of(version)}.parquet")]
         for key in ours[:-MOST_SAMPLES]:
             self._store.delete(key)
+
+
+def _parsed(key: str, content: bytes, kind: type[_Kept]) -> _Kept:
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        reason = str(error).replace("\n", " ")[:200]
+        cure = "It was damaged, or written by another version of Tiltyard: move it out of the store."
+        raise DataError(f"is no record of a {kind.__name__.lower()} ({reason})", where=key, cure=cure) from None
 
 
 def earlier(checks: Sequence[Check], window: Window, version: int | None) -> tuple[Check, ...]:
@@ -395,4 +397,4 @@ def _text(moment: datetime) -> str:
 
 def _end(key: str) -> str:
     """Return when the window of a record ended."""
-    return PurePosixPath(key).name[:_MOMENT_LENGTH]
+    return PurePosixPath(key).name.partition("-from-")[0]

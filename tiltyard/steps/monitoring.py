@@ -166,8 +166,8 @@ def _known(history: History, project: Project, window: Window) -> tuple[Check, .
     section, length = project.monitoring, window.end - window.start
     back = max(section.label_delay + 2 * length, (section.sustained[1] + 1) * length)
     found = history.checks(since=window.start - back)
-    latest = history.latest()
-    return found if latest is None or latest in found else (latest, *found)
+    latest = None if found else history.latest()
+    return found if latest is None else (latest,)
 
 
 def _state(
