@@ -11,8 +11,10 @@ import pytest
 from tests.steps.conftest import table
 from tests.traffic import Traffic, copy_of, trained_project
 from tiltyard.errors import AbsentError, UsageError
+from tiltyard.evaluation.figures import Figures, figures_key
 from tiltyard.monitoring import watching
 from tiltyard.monitoring.charts import draw_charts
+from tiltyard.monitoring.gauges import figures_of
 from tiltyard.monitoring.history import History
 from tiltyard.monitoring.policy import Decision
 from tiltyard.monitoring.quality import QualityFinding
@@ -280,8 +282,9 @@ def test_a_look_back_sets_nothing_in_motion(make: Callable[..., Place], start: d
     traffic = Traffic(place)
     traffic.ask(moved(0), start, start + DAY)
     traffic.ask(table(1500, seed=1), start + DAY, start + 2 * DAY)
-    check(place, start + 2 * DAY)
+    latest = check(place, start + 2 * DAY)
     back = check(place, start + 2 * DAY, since=start, window="1d")
+    assert Figures.model_validate_json(place.store.read(figures_key("churn"))) == figures_of(latest.check)
     assert back.summary.state == "alarm"
     assert (back.decision.action, acting.claim(place, back)) == ("none", ())
     assert "look back" in back.decision.reason

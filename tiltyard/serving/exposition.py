@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tiltyard
 from tiltyard.evaluation.evidence import LATENCY_BOUNDS
 from tiltyard.serving import metrics
+from tiltyard.serving.checks import read_checks
 from tiltyard.serving.counting import Numbers
 from tiltyard.serving.metrics import Totals, totals
 
@@ -120,7 +121,7 @@ FAMILIES = (
 
 
 def exposition(folder: Path, gauges: Mapping[str, tuple[str, float]], *, now: float) -> bytes:
-    """Return the counts of a server in Prometheus's text format.
+    """Return the counts of a server in Prometheus's text format, and what the last checks of its models found.
 
     Args:
         folder: Where the pages of its processes are.
@@ -131,6 +132,9 @@ def exposition(folder: Path, gauges: Mapping[str, tuple[str, float]], *, now: fl
     lines = [line for family in FAMILIES for line in _lines(family, family.which(found))]
     for name, (told, value) in {**gauges, **_since(found, now)}.items():
         lines += [*_head(name, "gauge", told), _line(name, (), value)]
+    for figure in read_checks(folder):
+        lines += _head(figure.name, "gauge", figure.help)
+        lines += [_line(figure.name, tuple(one.labels.items()), one.value) for one in figure.samples]
     lines += [
         *_head("build_info", "gauge", "Version of Tiltyard."),
         _line("build_info", (("version", tiltyard.__version__),), 1),

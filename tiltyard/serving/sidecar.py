@@ -24,6 +24,7 @@ from tiltyard.registry.records import Glance, ModelRef
 from tiltyard.serving.cache import BundleCache, holds
 from tiltyard.serving.champions import Champions
 from tiltyard.serving.checking import UndecidedError, new_demands, verify
+from tiltyard.serving.checks import Checks, keep_looking
 from tiltyard.serving.counting import metrics_folder
 from tiltyard.serving.metrics import SidecarGauges
 from tiltyard.serving.plan import Plan, Refusal, SlotPlan, read_plan, write_plan
@@ -338,7 +339,9 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: _end(shipper))
     hear_end()
     gauges = SidecarGauges(metrics_folder(settings.plan))
-    sidecar = Sidecar(settings, Champions(workplace), beside=True)
+    champions = Champions(workplace)
+    keep_looking(Checks(settings.gates, metrics_folder(settings.plan), lambda: champions.store))
+    sidecar = Sidecar(settings, champions, beside=True)
     while not orphaned(settings.parent):
         done = sidecar.look()
         gauges.looked(time.time())

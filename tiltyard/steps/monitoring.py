@@ -8,7 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from tiltyard.evaluation.figures import figures_key
 from tiltyard.evaluation.records import Estimate
+from tiltyard.monitoring.gauges import figures_of
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
 from tiltyard.monitoring.policy import Challenger, Decision, State, decide
 from tiltyard.monitoring.reference import Reference
@@ -99,6 +101,8 @@ def check_champion(  # one parameter a question that the form asks, and what the
     check = found.model_copy(update={"decision": decision})
     key = history.keep(check, _worth_keeping(check, checks, seen.sample.sample))
     others = [other for other in checks if not _is_same(other, check)]
+    if not any(other.end > check.end for other in others):
+        place.store.write(figures_key(check.model), figures_of(check).model_dump_json().encode())
     pages = write_pages(place, PurePosixPath(key).stem, check, others, seen=seen, reference=version.reference)
     return Checked(check=check, summary=summarise(check), pages=pages, reason=reason)
 
