@@ -1,7 +1,7 @@
 """One check of a champion: what was seen in a window, held against its reference and against earlier checks. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -28,9 +28,9 @@ from tiltyard.monitoring.quality import QualityFinding, check_quality
 from tiltyard.monitoring.question import Question
 from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import FEATURE, PREDICTION, PROBABILITY, Sample, is_answer
+from tiltyard.monitoring.standard import held_to
 from tiltyard.monitoring.windows import WindowSample
 from tiltyard.predictions.reading import Window
-from tiltyard.project.metrics import METRICS
 from tiltyard.project.monitoring import MonitoringSection
 
 MOST_WINDOWS = 12
@@ -69,8 +69,7 @@ class Past:
         pooled: Windows that a small one may be judged together with, oldest first, none sharing rows with another.
         usual: Samples of windows that were accepted as good.
         doubtful: Sound windows that were not accepted so far, oldest first, whose labels may show that they are good.
-        standard: The best score that an earlier champion had on its own test; a champion that was trained in the midst
-            of a change may be no worse than on its own and still far from what the model was good for before.
+        standard: The best score that an earlier champion had on its own test, see `tiltyard.monitoring.standard`.
     """
 
     checks: tuple[Check, ...] = ()
@@ -181,22 +180,6 @@ def importance(reference: Reference, section: MonitoringSection) -> dict[str, fl
     features = [name for name in reference.test.columns if not is_answer(name)]
     given = {f"{FEATURE}{name}": weight for name, weight in section.importance.items()}
     return weigh(features, reference.importance) | given
-
-
-def held_to(reference: Reference, standard: records.Estimate | None) -> Reference:
-    """Return a reference with the score that a version is held to: its own, or a better one.
-
-    Args:
-        reference: What the version is held against.
-        standard: A score of the same metric; None when there is none.
-    """
-    own = reference.facts.score
-    if standard is None:
-        return reference
-    better = standard.value > own.value
-    if not METRICS[reference.facts.metric].greater_is_better:
-        better = standard.value < own.value
-    return replace(reference, facts=reference.facts.model_copy(update={"score": standard})) if better else reference
 
 
 def scores_of(

@@ -1,6 +1,6 @@
 """Looking at one window after the other, as the checks of a real champion do; what they keep is kept in memory."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +8,11 @@ import numpy as np
 from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring.history import MOST_SAMPLES, Check
 from tiltyard.monitoring.observation import Observation
-from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
+from tiltyard.monitoring.standard import standard_of
 from tiltyard.monitoring.watching import Past, Seen, look, observed
 from tiltyard.monitoring.windows import WindowSample
 from tiltyard.predictions.reading import Window as Span
-from tiltyard.project.metrics import METRICS
 from tiltyard.project.monitoring import MonitoringSection
 from tiltyard.steps.replaying.answers import Answers
 from tiltyard.steps.replaying.loop import Look
@@ -34,9 +33,7 @@ class _Checked(NamedTuple):
 class Watching:
     """Looks at the windows of one strategy.
 
-    A new champion begins anew, but for the standard: a champion trained in the midst of a change may be no worse than
-    on its own test rows and still far from what the model was good for before. So each is held to the best that a
-    champion of this history was tested for.
+    A new champion begins anew, but for the standard that it is held to (`tiltyard.monitoring.standard`).
 
     Attributes:
         answers: What models answered.
@@ -52,15 +49,15 @@ class Watching:
     def __call__(self, asked: Look, /) -> Observation:
         """Return what is seen in a window."""
         if asked.model.number != self._model:
+            known = tuple(one.check for one in self._checked[-1:])
+            self._standard = standard_of(known, asked.model.number, asked.model.scorecard.primary)
             self._model, self._checked = asked.model.number, []
-            self._standard = better(asked.model.scorecard.primary, asked.model.score, self._standard)
         window = Span(asked.window.start, asked.window.end)
-        seen = self._seen(asked, window)
-        reference, stream = asked.model.reference, self.answers.stream
-        if self._standard is not None:
-            reference = held_to(reference, self._standard)
+        seen, stream = self._seen(asked, window), self.answers.stream
         past, name = self._past(window), stream.project.name
-        check = look(seen, reference, stream.contract, past, self.section, model=name, made=window.end).check
+        check = look(
+            seen, asked.model.reference, stream.contract, past, self.section, model=name, made=window.end
+        ).check
         self._checked.append(_Checked(check, seen.sample.sample))
         return observed(check)
 
@@ -90,33 +87,5 @@ class Watching:
             pooled=tuple((one.span, one.sample) for one in sound if one.span.end <= window.start),
             usual=tuple(one.sample for one in good),
             doubtful=tuple((one.span, one.sample) for one in sound if one not in good),
+            standard=self._standard,
         )
-
-
-def better(metric: str, one: Estimate, other: Estimate | None) -> Estimate:
-    """Return the better of two scores.
-
-    Args:
-        metric: Name of the metric.
-        one: A score.
-        other: Another; None when there is none.
-
-    Example:
-        >>> good, bad = (Estimate(value=value, low=value, high=value) for value in (0.1, 0.3))
-        >>> better("rmse", bad, good).value, better("accuracy", bad, good).value
-        (0.1, 0.3)
-    """
-    if other is None:
-        return one
-    ahead = one.value - other.value if METRICS[metric].greater_is_better else other.value - one.value
-    return one if ahead >= 0 else other
-
-
-def held_to(reference: Reference, standard: Estimate) -> Reference:
-    """Return a reference with another score to be held to.
-
-    Args:
-        reference: The reference of a model.
-        standard: The score.
-    """
-    return replace(reference, facts=reference.facts.model_copy(update={"score": standard}))
