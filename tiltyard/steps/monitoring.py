@@ -1,7 +1,6 @@
 """One check of the champion: seen, judged, decided about, and kept. Nothing is set in motion here."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -9,16 +8,14 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from tiltyard.evaluation.figures import figures_key
-from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring.gauges import figures_of
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
 from tiltyard.monitoring.policy import Challenger, Decision, State, decide
-from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import Sample
+from tiltyard.monitoring.standard import standard_of
 from tiltyard.monitoring.summary import Summary, summarise
 from tiltyard.monitoring.watching import Past, Seen, look, observed, told_apart
 from tiltyard.predictions.reading import Window
-from tiltyard.project.metrics import METRICS
 from tiltyard.project.model import Project
 from tiltyard.project.section import Section
 from tiltyard.registry import approvals
@@ -90,7 +87,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
     checks = _known(history, place.project, seen.sample.window)
     past = replace(
         past_of(history, checks, seen, place.project.monitoring.min_rows),
-        standard=standard_of(checks, version.ref.version, version.reference),
+        standard=standard_of(checks, version.ref.version, version.reference.facts.metric),
     )
     section = place.project.monitoring
     found = look(seen, version.reference, version.contract, past, section, model=place.project.name, made=moment).check
@@ -132,21 +129,6 @@ def past_of(history: History, checks: tuple[Check, ...], seen: Seen, enough_rows
         usual=tuple(sample for _, sample in _with_samples(history, good[-_USUAL:])),
         doubtful=_with_samples(history, open_),
     )
-
-
-def standard_of(checks: Sequence[Check], version: int, reference: Reference) -> Estimate | None:
-    """Return the best score that another champion had on its own test; None when there was none.
-
-    Args:
-        checks: The checks that are looked back to, the latest at least: each knows the best of those before it.
-        version: The champion.
-        reference: What it is held against, for the metric.
-    """
-    metric = reference.facts.metric
-    alike = [check for check in checks if check.metric == metric]
-    known = [check.standard for check in alike] + [check.reference for check in alike if check.version != version]
-    better = max if METRICS[metric].greater_is_better else min
-    return better((score for score in known if score is not None), key=lambda score: score.value, default=None)
 
 
 def _apart(checks: list[Check], window: Window) -> list[Check]:
