@@ -64,11 +64,19 @@ class Rows:
         """Return all rows of the parts, which are at least one."""
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
-    def distinct(self) -> "Rows":
-        """Return each prediction once, sorted, with its newest label."""
+    def newest(self) -> Integers:
+        """Return the place of each prediction once, sorted by its id, with its newest label."""
+        order = np.argsort(self.ids)
+        last = _last(self.ids[order])
+        if last.all():
+            return order
         order = np.lexsort((self.y, self.label_times, np.isfinite(self.y), self.ids))
-        ids = self.ids[order]
-        return self.take(order[np.append(ids[1:] != ids[:-1], np.ones(min(len(ids), 1), np.bool_))])
+        return order[last]
+
+
+def _last(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which of some sorted ids are the last of their like."""
+    return np.append(ids[1:] != ids[:-1], np.ones(min(len(ids), 1), np.bool_))
 
 
 class Labelled(NamedTuple):
@@ -184,14 +192,10 @@ def collect(batches: Iterable[pa.RecordBatch], classes: Sequence[Level], *, most
 
 def _cut(rows: Rows, most: int) -> tuple[Rows, Rows, bool]:
     """Return the rows kept with and without a label, and whether some were given up."""
-    rows = rows.distinct()
-    here = np.isfinite(rows.y)
-    known, unknown = rows.take(here), rows.take(~here)
-    return (
-        known.take(np.arange(min(most, len(known)))),
-        unknown.take(np.arange(min(most, len(unknown)))),
-        max(len(known), len(unknown)) > most,
-    )
+    places = rows.newest()
+    here = np.isfinite(rows.y[places])
+    known, unknown = places[here], places[~here]
+    return rows.take(known[:most]), rows.take(unknown[:most]), max(len(known), len(unknown)) > most
 
 
 def _empty(width: int) -> Rows:

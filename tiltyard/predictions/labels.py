@@ -93,10 +93,11 @@ class Labels:
         """
         part = self._all()
         places = part.places(batch.column("id").cast(pa.string()))
-        missing = places < 0
-        codes = np.where(missing, -1, np.append(part.codes, -1)[places])
-        times = pa.array(np.append(part.times, 0)[places], pa.int64(), mask=missing).cast(MOMENT)
-        return batch.append_column("label", self._labels(codes)).append_column("label_time", times)
+        here = places >= 0
+        codes, times = np.full(len(places), -1), np.zeros(len(places), np.int64)
+        codes[here], times[here] = part.codes[places[here]], part.times[places[here]]
+        moments = pa.array(times, pa.int64(), mask=~here).cast(MOMENT)
+        return batch.append_column("label", self._labels(codes)).append_column("label_time", moments)
 
     def _codes(self, labels: Any) -> NDArray[np.int64]:
         """Return the number of each label's text."""
@@ -150,7 +151,9 @@ class _Part(NamedTuple):
         if len(self.hashes) == 0:
             return np.full(len(ids), -1)
         hashes = text_hashes(ids, self.seed)
-        places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        order = np.argsort(hashes)  # neighbours are found where the last one was: in the cache
+        places = np.empty(len(order), np.int64)
+        places[order] = np.minimum(np.searchsorted(self.hashes, hashes[order]), len(self.hashes) - 1)
         places = np.where(self.hashes[places] == hashes, places, -1)
         found = np.flatnonzero(places >= 0)
         same = pc.equal(self.ids.take(pa.array(places[found])), ids.take(pa.array(found)))
@@ -166,8 +169,10 @@ def _in_force(parts: Sequence[_Part], texts: Sequence[str]) -> _Part:
     ids = pa.concat_arrays([part.ids for part in parts])
     times, codes, hashes = (np.concatenate(arrays) for arrays in zip(*(part[1:4] for part in parts), strict=True))
     seed = parts[0].seed
-    order = np.lexsort((times, hashes))
+    order = np.argsort(hashes)
     same = hashes[order[1:]] == hashes[order[:-1]]
+    if same.any():
+        order = np.lexsort((times, hashes))
     one, other = (order[:-1][same], order[1:][same])
     if not pc.all(pc.equal(ids.take(pa.array(one)), ids.take(pa.array(other))), min_count=0).as_py():
         return _in_force([_Part(ids, times, codes, text_hashes(ids, seed + 1), seed + 1)], texts)
