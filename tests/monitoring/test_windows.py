@@ -27,7 +27,7 @@ from tiltyard.project.metrics import Task
 from tiltyard.storage.base import Store
 from tiltyard.storage.folder import FolderStore
 
-HOUR = timedelta(hours=1)
+DAY, HOUR, MICROSECOND = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
 WATCHED = Contract(
     task=Task.BINARY,
     columns=(
@@ -221,7 +221,8 @@ def test_the_last_rows_are_a_window(store: Store) -> None:
     end = NOON + 60 * HOUR
     for rows, first in ((1, 47), (5, 43), (36, 12), (37, 11), (48, 0), (1000, 0)):
         window = window_of_last(store, MODEL, rows, until=end)
-        assert window == Window(NOON + first * HOUR, end)
+        assert window == Window(NOON + first * HOUR, NOON + 47 * HOUR + MICROSECOND)
+        assert window_of_last(store, MODEL, rows, until=end + DAY) == window
         assert read_window(store, MODEL, window, WATCHED).sample.rows == min(rows, 48)
         assert window_of_last(store, MODEL, rows, until=end, versions=[3]) == window
     assert window_of_last(store, MODEL, 2, until=end, versions=[4]).start == NOON + 58 * HOUR

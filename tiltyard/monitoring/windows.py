@@ -108,15 +108,16 @@ def read_window(
 def window_of_last(
     store: Store, model: str, rows: int, *, until: datetime, versions: Collection[int] | None = None
 ) -> Window:
-    """Return the shortest window that ends at a moment and has a number of rows.
+    """Return the shortest window that has a number of rows, the last before a moment.
 
-    Rows that were asked for at one moment, as those of one request, are all in it or none.
+    Rows that were asked for at one moment, as those of one request, are all in it or none. It ends with its last row,
+    whatever the moment: the same rows looked at twice are one window, and no sign that something lasts.
 
     Args:
         store: The object store.
         model: Model.
         rows: Rows that the window has at least; when there are fewer, it begins with the first of them.
-        until: Its end, with a time zone.
+        until: The moment, with a time zone; where there are no rows, the window is empty and ends then.
         versions: As in `read_sample`.
 
     Raises:
@@ -127,7 +128,7 @@ def window_of_last(
     if rows < 1:
         raise UsageError(f"a window of {rows} rows was asked for", cure="Ask for one row at least.")
     end = Window(until, until).checked().end
-    found, first = 0, end
+    found, first, last = 0, end, end
     for day in reversed(predicted_days(store, model, versions=versions)):
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         if start >= end:
@@ -137,10 +138,11 @@ def window_of_last(
             continue
         wanted = min(rows - found, len(times))
         first = _moment(np.partition(times, len(times) - wanted)[len(times) - wanted])
+        last = last if found else _moment(times.max()) + timedelta(microseconds=1)
         found += len(times)
         if found >= rows:
             break
-    return Window(first, end)
+    return Window(first, last)
 
 
 def _rows(
