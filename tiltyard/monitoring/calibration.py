@@ -2,7 +2,7 @@
 
 Real good windows are never draws of one distribution: weekdays, campaigns and seasons move them a little, and with rows
 enough every test rings. So each test's deviate is compared with those that the same test gave in windows that were
-accepted as good.
+accepted as good (`tiltyard.monitoring.overdispersion`).
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,13 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import ndtr, polygamma, stdtr
+from scipy.special import ndtr, ndtri
 
 from tiltyard.monitoring.comparisons import Comparison
-from tiltyard.monitoring.findings import Span
-from tiltyard.monitoring.sample import Sample
+from tiltyard.monitoring.findings import TESTS, Span, Test
+from tiltyard.monitoring.overdispersion import Seen, tails
+from tiltyard.monitoring.pairs import PAIRED_ROWS, is_wide
+from tiltyard.monitoring.sample import NUMERIC, Sample
 from tiltyard.project.section import Section
 
 FEWEST_WINDOWS = 4
@@ -24,14 +26,18 @@ FEWEST_WINDOWS = 4
 MEMORY = 12
 """Accepted windows that count in full; older ones fade."""
 
-LEAST_SHRINKAGE, MOST_SHRINKAGE = 8.0, 200.0
-"""Windows that the other tests of the family count for: few where columns differ much in how they move, many where all
-move alike."""
-
-_CAP = 3.0
-_SPREAD = 4.0
-_MARGINAL = ("distribution", "levels", "location", "scale", "missing")
-_PAIRED = ("correlation",)
+_SHARES = "shares"
+_OF_ALL_ROWS: frozenset[Test] = frozenset({"missing", "new_level", "outside"})
+_GROUPS = {
+    "distribution": "place",
+    "levels": "place",
+    "location": "place",
+    "missing": _SHARES,
+    "new_level": _SHARES,
+    "outside": _SHARES,
+}
+_LEAST = 1e-9
+_LEAST_P = 1e-300
 
 _Square = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -44,7 +50,8 @@ class Calibration(Section):
         sampled: Effective size of the samples, of the reference and those windows: n m / (n + m), on average.
         counted: The same of all of their rows.
         last: The last of those windows; None when no times were given.
-        squares: Mean square of each test's deviate over those windows, by the name of the comparison.
+        squares: Mean square of each test's deviate over those windows, by the name of the comparison. A share that was
+            nothing in all of them has none: what was never there does not come and go.
     """
 
     windows: Annotated[int, Field(ge=0)] = 0
@@ -73,11 +80,12 @@ class Calibration(Section):
             return self
         windows = self.windows + 1
         rate = 1.0 / min(windows, MEMORY)
-        squares = dict(self.squares)
+        squares = self._without_shares(rate)
         for comparison in comparisons:
-            before = squares.get(comparison.name, 1.0)
+            before = self.squares.get(comparison.name, 0.0 if comparison.test in _OF_ALL_ROWS else 1.0)
             squares[comparison.name] = round(before + (comparison.z**2 - before) * rate, 3)
-        sampled, counted = _sizes(reference, current)
+        rows = np.array([[reference.sampled, reference.rows], [current.sampled, current.rows]], dtype=np.float64)
+        sampled, counted = _effective(rows).tolist()
         return Calibration(
             windows=windows,
             sampled=self.sampled + (sampled - self.sampled) * rate,
@@ -86,17 +94,21 @@ class Calibration(Section):
             squares=squares,
         )
 
+    def _without_shares(self, rate: float) -> dict[str, float]:
+        """Return the squares were all shares nothing in the next window: then they are not among its comparisons."""
+        return {
+            name: round(square * (1.0 - rate), 3) if name.split(" ")[0] in _OF_ALL_ROWS else square
+            for name, square in self.squares.items()
+        }
+
 
 def p_values(
     comparisons: Sequence[Comparison], calibration: Calibration, reference: Sample, current: Sample
 ) -> NDArray[np.float64]:
     """Return a p-value for each comparison: as it is, or calibrated once there are windows enough.
 
-    A test's overdispersion is the mean square of its deviates over the accepted windows, shrunk to the mean of its
-    family and never below 1 (as of generalised linear models: McCullagh and Nelder 1989, section 4.5; the shrinkage is
-    that of Smyth 2004, section 3). A calibrated p is the two-sided tail of Student's t with a degree of freedom for
-    each window that counts, those that the family counts for included. What lies between good windows does not shrink
-    with more rows, so the part above 1 grows with them.
+    Tests that good windows move alike are calibrated together. As it is stays the p-value of a test of which nothing is
+    known, neither of it nor of those it goes with.
 
     Args:
         comparisons: All those of a check.
@@ -108,73 +120,61 @@ def p_values(
         Shape (comparisons,), between 0 and 1.
     """
     z = np.array([comparison.z for comparison in comparisons])
+    p = np.asarray(2.0 * ndtr(-z), dtype=np.float64)
     if not calibration.ready:
-        return np.asarray(2.0 * ndtr(-z), dtype=np.float64)
-    known = min(calibration.windows, MEMORY)
+        return p
     squares = np.array([calibration.squares.get(comparison.name, np.nan) for comparison in comparisons])
-    families = [comparison.family for comparison in comparisons]
-    usual = _family_means(squares, families)
-    own = np.where(np.isnan(squares), usual, squares)
-    strength = _shrinkage(squares, families, known)
-    factors = np.maximum(1.0, (known * own + strength * usual) / (known + strength))
-    factors = 1.0 + (factors - 1.0) * _growth(comparisons, calibration, reference, current)
-    return np.asarray(2.0 * stdtr(known + strength, -z / np.sqrt(factors)), dtype=np.float64)
-
-
-def _shrinkage(squares: NDArray[np.float64], families: Sequence[str], windows: int) -> NDArray[np.float64]:
-    """Return for each comparison how many windows its family counts for (Smyth 2004, section 6.2).
-
-    Tests that move alike have mean squares that differ by chance alone, as chi² with a degree of freedom for each
-    window does; what their logarithms vary more, by more than the standard error of that, says how much they differ in
-    truth. Tests of single columns are asked together, those of pairs apart.
-    """
-    strength = np.full(len(families), MOST_SHRINKAGE)
-    names = np.array(families)
-    for group in (_MARGINAL, _PAIRED):
-        spread, free = 0.0, 0
-        for family in group:
-            members = squares[(names == family) & (squares > 0)]
-            if len(members) > 1:
-                logs = np.log(members)
-                spread += float(np.sum((logs - logs.mean()) ** 2))
-                free += len(members) - 1
-        chance = float(polygamma(1, windows / 2))
-        excess = spread / free - chance * (1.0 + np.sqrt(_SPREAD / free)) if free else 0.0
-        strength[np.isin(names, group)] = np.clip(_twice_inverse_trigamma(excess), LEAST_SHRINKAGE, MOST_SHRINKAGE)
-    return strength
-
-
-def _twice_inverse_trigamma(excess: float) -> float:
-    """Return d with trigamma(d / 2) = excess, by a table; infinite where nothing is in excess."""
-    if excess <= 0:
-        return float("inf")
-    grid = np.geomspace(1.0, 2 * MOST_SHRINKAGE, 400)
-    return float(np.interp(-excess, -polygamma(1, grid / 2), grid))
-
-
-def _family_means(squares: NDArray[np.float64], families: Sequence[str]) -> NDArray[np.float64]:
-    """Return for each comparison the mean square of its family; one wild column does not blind the others."""
-    names, places = np.unique(families, return_inverse=True)
-    means = np.ones(len(names))
-    for family in range(len(names)):
-        members = squares[(places == family) & ~np.isnan(squares)]
-        if len(members):
-            means[family] = np.mean(np.minimum(members, _CAP * max(1.0, float(np.median(members)))))
-    return np.asarray(np.maximum(1.0, means)[places], dtype=np.float64)
-
-
-def _growth(
-    comparisons: Sequence[Comparison], calibration: Calibration, reference: Sample, current: Sample
-) -> NDArray[np.float64]:
-    sampled, counted = _sizes(reference, current)
-    growth = (sampled / max(calibration.sampled, 1.0), counted / max(calibration.counted, 1.0))
-    over_all_rows = [comparison.test in {"missing", "new_level", "outside"} for comparison in comparisons]
-    return np.where(over_all_rows, growth[1], growth[0])
-
-
-def _sizes(reference: Sample, current: Sample) -> tuple[float, float]:
-    """Return the effective sizes of two samples, of their sampled and of all of their rows."""
     sampled, counted = (
-        n * m / max(n + m, 1) for n, m in ((reference.sampled, current.sampled), (reference.rows, current.rows))
+        size / max(1.0 - size / max(rows, 1), _LEAST)
+        for size, rows in ((calibration.sampled, reference.sampled), (calibration.counted, reference.rows))
     )
-    return sampled, counted
+    before = _rows(comparisons, reference, sampled, counted)
+    shared = _shared(before)
+    growth = _effective(_rows(comparisons, reference, current.sampled, current.rows)) / _effective(before)
+    groups = np.array([_GROUPS.get(comparison.family, comparison.family) for comparison in comparisons])
+    known = min(calibration.windows, MEMORY)
+    for group in np.unique(groups[~np.isnan(squares)]):
+        own = groups == group
+        if group == _SHARES:
+            own &= ~np.isnan(squares)
+        p[own] = tails(z[own], Seen(squares[own], shared[own], growth[own], known))
+    return p
+
+
+def seen_twice(
+    p: NDArray[np.float64], comparisons: Sequence[Comparison], reference: Sample, current: Sample
+) -> NDArray[np.float64]:
+    """Return the p-values of two windows running that show the same.
+
+    Two deviates z with the correlation s have the mean z and its standard deviation sqrt((1 + s) / 2). The correlation
+    comes from the reference that both are compared with: the fewer rows it has beside a window's, the less a second
+    window says that the first has not said.
+
+    Args:
+        p: Of a single window, shape (comparisons,).
+        comparisons: Of that window.
+        reference: What was compared with.
+        current: The window.
+    """
+    shared = _shared(_rows(comparisons, reference, current.sampled, current.rows))
+    return np.asarray(2.0 * ndtr(ndtri(np.maximum(p, _LEAST_P) / 2) * np.sqrt(2.0 / (1.0 + shared))), dtype=np.float64)
+
+
+def _rows(comparisons: Sequence[Comparison], reference: Sample, sampled: float, counted: float) -> NDArray[np.float64]:
+    """Return how many rows of the reference and of a window each test compares, shape (2, comparisons)."""
+    wide = is_wide(sum(column.kind in NUMERIC for column in reference.columns.values()))
+    known = reference.sampled / 2 if wide else reference.sampled
+    paired = min(known, PAIRED_ROWS), min(sampled, PAIRED_ROWS)
+    rows = dict.fromkeys(TESTS, (reference.sampled, sampled)) | {"correlation": paired}
+    rows |= dict.fromkeys(_OF_ALL_ROWS, (reference.rows, counted))
+    return np.array([rows[each.test] for each in comparisons], dtype=np.float64).reshape(-1, 2).T
+
+
+def _shared(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the reference in what a window differs from it by chance."""
+    return np.asarray(rows[1] / np.maximum(rows.sum(axis=0), 1.0), dtype=np.float64)
+
+
+def _effective(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the effective size of two samples: the inverse of what they differ by chance."""
+    return np.asarray(np.maximum(rows[0] * rows[1] / np.maximum(rows.sum(axis=0), 1.0), 1.0), dtype=np.float64)

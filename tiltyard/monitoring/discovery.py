@@ -1,5 +1,6 @@
 """Many tests at once, of columns that matter more and less: weights, and the correction for their number."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,8 @@ from tiltyard.monitoring.sample import is_answer
 
 UNIMPORTANT = 0.1
 """Weight below which a column carries next to nothing of the score: only a large change of it is worth a warning."""
+
+_LEAST = 1e-9
 
 
 def weigh(columns: Sequence[str], importance: Mapping[str, float]) -> dict[str, float]:
@@ -40,11 +43,40 @@ def weight_of(comparison: Comparison, weights: Mapping[str, float]) -> float:
     return min(weight, weights[comparison.other]) if comparison.other else weight
 
 
+def share_out(comparisons: Sequence[Comparison], weights: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return what each test weighs: those of a column share what the column weighs, all of its pairs being one of them.
+
+    So many pairs take little from the columns, and a column that is asked one thing has as good a chance as one that is
+    asked five. Half of a weight is the same for all columns, so that none goes unseen.
+
+    Args:
+        comparisons: All those of a check.
+        weights: By name of the column.
+
+    Returns:
+        Shape (comparisons,), above 0.
+    """
+    alone = Counter(each.column for each in comparisons if not each.other)
+    paired = Counter(name for each in comparisons if each.other for name in (each.column, each.other))
+    mean = float(np.mean([weights[name] for name in alone.keys() | paired.keys()])) if comparisons else 0.0
+    parts = {
+        name: (mean + weights[name]) / 2 / (alone[name] + (name in paired)) if mean > 0 else 1.0
+        for name in alone.keys() | paired.keys()
+    }
+
+    def share(comparison: Comparison) -> float:
+        if not comparison.other:
+            return parts[comparison.column]
+        return 2.0 * min(parts[name] / paired[name] for name in (comparison.column, comparison.other))
+
+    return np.array([share(comparison) for comparison in comparisons])
+
+
 def false_discovery_rates(p: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each test the least rate of false discoveries at which it is one.
 
     Benjamini and Hochberg (1995) with weights: p is divided by the weight, whose mean is made 1 (Genovese, Roeder and
-    Wasserman 2006). Half of a weight is the same for all, so that no column goes unseen.
+    Wasserman 2006). A test without weight is none.
 
     Args:
         p: Shape (tests,), between 0 and 1.
@@ -61,8 +93,7 @@ def false_discovery_rates(p: NDArray[np.float64], weights: NDArray[np.float64]) 
     if not count:
         return p
     mean = float(np.mean(weights))
-    shares = (1.0 + weights / mean) / 2 if mean > 0 else np.ones(count)
-    weighted = p / shares
+    weighted = p / np.maximum(weights / mean if mean > 0 else np.ones(count), _LEAST)
     order = np.argsort(weighted, kind="stable")
     rates = weighted[order] * count / np.arange(1, count + 1)
     adjusted = np.empty(count)

@@ -8,11 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
-
-from tiltyard.monitoring.calibration import Calibration, p_values
+from tiltyard.monitoring.calibration import Calibration, p_values, seen_twice
 from tiltyard.monitoring.comparisons import Comparison, compare
-from tiltyard.monitoring.discovery import UNIMPORTANT, false_discovery_rates, weigh, weight_of
+from tiltyard.monitoring.discovery import UNIMPORTANT, false_discovery_rates, share_out, weigh, weight_of
 from tiltyard.monitoring.findings import DriftVerdict, Finding, Level, Span, Suspect
 from tiltyard.monitoring.pairs import Pair
 from tiltyard.monitoring.sample import Sample, is_answer, pool
@@ -28,7 +26,7 @@ SURE = 0.01
 """Rate of false discoveries of a warning."""
 
 SUSPICIOUS = 0.10
-"""Rate of false discoveries at which a column is looked at again; twice running is an alarm."""
+"""Rate of false discoveries at which a column is looked at again; twice running is an alarm, if that is then sure."""
 
 MOST_FINDINGS = 300
 """Findings that a verdict keeps, the worst ones."""
@@ -186,6 +184,7 @@ class _Seen(NamedTuple):
     comparison: Comparison
     p: float
     rate: float
+    rate_twice: float
     weight: float
 
 
@@ -193,8 +192,10 @@ def _judge(setting: _Setting, comparisons: tuple[Comparison, ...], importance: M
     weights = weigh(list(setting.reference.columns), importance)
     own = [weight_of(comparison, weights) for comparison in comparisons]
     p = p_values(comparisons, setting.calibration, setting.reference, setting.current)
-    rates = false_discovery_rates(p, np.array(own))
-    tested = map(_Seen, comparisons, p.tolist(), rates.tolist(), own)
+    shares = share_out(comparisons, weights)
+    rates = false_discovery_rates(p, shares)
+    twice = false_discovery_rates(seen_twice(p, comparisons, setting.reference, setting.current), shares)
+    tested = map(_Seen, comparisons, p.tolist(), rates.tolist(), twice.tolist(), own)
     seen = [each for each in tested if each.rate <= SUSPICIOUS and _size(each) >= FLOORS[each.comparison.family].small]
     suspects = _suspects(setting, seen)
     found = sorted((_finding(setting, each, suspects) for each in seen), key=_order)
@@ -257,7 +258,7 @@ def _level(setting: _Setting, seen: _Seen, suspects: Sequence[Suspect]) -> Level
     large = _size(seen) >= FLOORS[seen.comparison.family].large
     if _size(seen) < _floor(seen, calibrated=setting.calibration.ready):
         return "note"
-    if any(_again(setting, suspect) for suspect in suspects):
+    if seen.rate_twice <= SURE and any(_again(setting, suspect) for suspect in suspects):
         return "alarm"
     if seen.rate > SURE:
         return "note"

@@ -17,8 +17,10 @@ MOST_PAIRS = 300
 STRONG = 0.1
 """Correlation from which on a pair is chosen for it; weaker ones look strong by chance alone."""
 
+PAIRED_ROWS = 5_000
+"""Rows of either side that correlations are taken of, at most."""
+
 _CHOOSING_ROWS = 2_000
-_MOST_ROWS = 5_000
 _FEWEST_ROWS = 30
 _AT_A_TIME = 50
 _STEEPEST = 0.999
@@ -136,7 +138,7 @@ def _stacked(
     sides = []
     for side in (0, 1):
         parts = [ranks[pair[side]][rows] for pair in pairs]
-        step = -(-len(parts[0]) // _MOST_ROWS)
+        step = -(-len(parts[0]) // PAIRED_ROWS)
         sides.append(np.stack([part[::step] for part in parts]))
     return sides[0], sides[1]
 
