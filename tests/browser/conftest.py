@@ -50,6 +50,19 @@ class Stack:
         """Return a deployment such as `train/churn`, as Prefect's API shows it."""
         return self._ask(f"deployments/name/{name}")
 
+    def start(self, deployment: str, **parameters: Any) -> str:
+        """Start a run of a deployment as Prefect's UI does; return its id."""
+        path = f"{self.addresses.prefect}/deployments/{self.deployed(deployment)['id']}/create_flow_run"
+        answer = httpx.post(path, json={"parameters": parameters}, timeout=60).raise_for_status()
+        return str(answer.json()["id"])
+
+    def artifact(self, run: str, key: str) -> dict[str, Any]:
+        """Return what a flow run shows under a key."""
+        wanted = {"flow_runs": {"id": {"any_": [run]}}, "artifacts": {"key": {"any_": [key]}}}
+        answer = httpx.post(f"{self.addresses.prefect}/artifacts/filter", json=wanted, timeout=60).raise_for_status()
+        (found,) = answer.json()
+        return dict(found)
+
     def wait_for_state(self, run: str, *names: str) -> str:
         """Wait until a flow run is in one of some states; return which."""
         deadline = time.monotonic() + _SECONDS
@@ -81,6 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = folder / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
     environment |= {"TILTYARD_HOME": str(home), "TILTYARD_ACTOR": "the-worker", "OMP_NUM_THREADS": "1"}
+    environment |= {"TILTYARD_LOG_SECONDS": "2"}
     options = [word for file in files for word in ("--project", str(file))]
     ports = [word for name in ("--port", "--mlflow-port", "--prefect-port") for word in (name, str(free_port()))]
     tiltyard(environment, "up", "--detach", *options, *ports)
@@ -103,7 +117,7 @@ def tiltyard(environment: dict[str, str], *words: str) -> str:
 def _write_project(folder: Path, name: str, gates: dict[str, str]) -> Path:
     """Write a project whose model is quick to find."""
     folder.mkdir()
-    table().to_csv(folder / "data.csv", index=False)
+    table(1_500).to_csv(folder / "data.csv", index=False)
     (folder / "contract.yaml").write_text(dump_contract(contract()), encoding="utf-8")
     content = {
         "name": name,

@@ -79,6 +79,17 @@ class Prefect:
             self.page.get_by_role("button", name="Submit").click()
         return str(answer.value.json()["id"])
 
+    def open_artifact(self, artifact: str) -> None:
+        """Open the page of what a run shows."""
+        self.page.goto(f"{self.address}/artifacts/artifact/{artifact}")
+        self.page.get_by_role("heading").first.wait_for()
+
+    def follow(self, link: str) -> Page:
+        """Follow a link that opens a page of its own; return that."""
+        with self.page.expect_popup() as opened:
+            self.page.get_by_role("link", name=link).first.click()
+        return opened.value
+
     def open_run(self, run: str) -> None:
         """Open the page of a run."""
         self.page.goto(f"{self.address}/v2/runs/flow-run/{run}")

@@ -5,13 +5,21 @@ The tests build on one another as people do, so that each training run is made o
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.browser.conftest import Stack, tiltyard
 from tests.browser.load import Load
 from tests.browser.pages import Mlflow, Prefect, browsing
+from tests.flows.conftest import table
+from tests.flows.yard import until
+from tiltyard.monitoring.history import History
+from tiltyard.monitoring.summary import summarise
+from tiltyard.predictions.reading import Window, count_predictions
+from tiltyard.storage.folder import FolderStore
 
 pytestmark = pytest.mark.exhaustive
 
@@ -53,6 +61,46 @@ def test_a_training_from_the_form_with_a_changed_parameter_promotes(
     with Load(stack.addresses.server, "churn", ROW) as load:
         load.wait_for(1, seconds=NEAR)
     assert load.lost == []
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_check_is_started_at_prefect_and_seen_in_both_uis_and_by_prometheus(prefect: Prefect, stack: Stack) -> None:
+    store = FolderStore(stack.home / "store")
+    _ask(stack, 1_200)
+    run = stack.start("monitor/churn", window="1h", reason="asked for at Prefect")
+    stack.wait_for_state(run, "Completed")
+    check = History(store, "churn").latest()
+    assert check is not None
+    assert check.rows >= 1_200
+    said = summarise(check).headline
+    prefect.open_artifact(stack.artifact(run, "churn-monitoring")["id"])
+    prefect.page.get_by_role("heading", name=said).wait_for()
+    viewer = prefect.follow("The page about the check")
+    page = viewer.frame_locator("iframe")
+    page.get_by_role("heading", name=said).wait_for()
+    page.get_by_text("evidently.html, beside this page").wait_for()
+    assert page.get_by_role("link").count() == 0
+    viewer.get_by_text("evidently.html", exact=True).first.click()
+    page.get_by_text("Verdict of Tiltyard").wait_for()
+    until(lambda: f" {check.rows}\n" in _exposed(stack, "tiltyard_check_rows"), "the check at /metrics", seconds=60)
+
+
+def _ask(stack: Stack, rows: int) -> None:
+    """Ask the model server for rows that training has not seen the like of, and wait until they are in the store."""
+    frame = table(rows, seed=5).drop(columns="left")
+    frame["usage"] += 1.5
+    for start in range(0, rows, 100):
+        asked = {"rows": frame[start : start + 100].to_dict("records")}
+        httpx.post(f"{stack.addresses.server}/v1/models/churn/predict", json=asked, timeout=30).raise_for_status()
+    store, now = FolderStore(stack.home / "store"), datetime.now(UTC)
+    window = Window(now - timedelta(hours=1), now)
+    until(lambda: count_predictions(store, "churn", window) >= rows, "the rows in the store", seconds=60)
+
+
+def _exposed(stack: Stack, name: str) -> str:
+    """Return the lines of a metric."""
+    text = httpx.get(f"{stack.addresses.server}/metrics", timeout=30).raise_for_status().text
+    return "".join(f"{line}\n" for line in text.splitlines() if line.startswith(name))
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,12 @@ def test_the_page_stands_alone_and_runs_nothing() -> None:
     assert "@import" not in page
 
 
+def test_in_a_frame_that_no_link_leads_out_of_the_report_is_named() -> None:
+    framed = render_page(_full(), report="evidently.html", linked=False)
+    assert "a" not in [tag for tag, _ in _Reader(framed).elements]
+    assert "<code>evidently.html</code>, beside this page" in framed
+
+
 def test_a_value_that_a_client_sent_is_text() -> None:
     page = render_page(_full())
     assert EVIL not in page

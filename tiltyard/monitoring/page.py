@@ -30,13 +30,16 @@ _PICTURES = {
 }
 
 
-def render_page(check: Check, *, charts: Mapping[str, bytes] | None = None, report: str = "") -> str:
+def render_page(
+    check: Check, *, charts: Mapping[str, bytes] | None = None, report: str = "", linked: bool = True
+) -> str:
     """Render the page about a check.
 
     Args:
         check: What was found, and what came of it.
         charts: PNG pictures by name, from `draw_charts`.
-        report: Address of Evidently's report, relative to the page; no link when left out.
+        report: Address of Evidently's report, relative to the page; no word of it when left out.
+        linked: Whether it is linked to; it is only named where no link leads out of a frame, as in MLflow's viewer.
 
     Returns:
         One HTML page: no script, nothing loaded from elsewhere; every text escaped.
@@ -52,6 +55,7 @@ def render_page(check: Check, *, charts: Mapping[str, bytes] | None = None, repo
         findings=check.drift.findings[:MOST_FINDINGS],
         pictures=pictures,
         report=report,
+        linked=linked,
         amount=amount,
         bare=bare,
         by=_by,

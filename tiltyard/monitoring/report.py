@@ -51,6 +51,8 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
+_NARROW = ".MuiCard-root { overflow-x: auto !important }"
+"""In a narrow frame, as MLflow's, what is too wide can be scrolled to: Evidently cuts it off."""
 _NO_DATA = "<!-- no embedded data -->"
 _TRUE, _ANSWER = "what was true", "what was answered"
 """Columns of labelled answers; no class is called so, and Evidently names columns after classes."""
@@ -360,7 +362,7 @@ def _page(title: str, groups: Sequence[BaseWidgetInfo]) -> str:
     data = f"var tiltyard_report = {_json(dashboard.dict())}; var additional_graphs_tiltyard_report = {_json(graphs)};"
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{html.escape(title)}</title><script>{data}</script>"
+        f"<title>{html.escape(title)}</title><style>{_NARROW}</style><script>{data}</script>"
     )
     page = file_html_template(params).strip()
     return f"{page}\n".replace(_NO_DATA, head, 1)

@@ -112,7 +112,7 @@ def _sure(check: Check) -> str:
     drift = check.drift
     said = ["Data is called broken by limits that ordinary change stays far below."] if check.quality else []
     if drift.level == "too_few_rows":
-        return " ".join([*said, f"No drift was looked for: {counted(drift.rows, 'row')} can show none."])
+        return " ".join([*said, sentence(f"No drift was looked for: {drift.sentence or 'too few rows'}")])
     pooled = f" of {drift.pooled} windows taken together" if drift.pooled > 1 else ""
     beside = f"{counted(drift.rows, 'row')}{pooled} against {drift.reference_rows:,} of the reference"
     said.append(f"{counted(drift.tests, 'test')} on {beside}, corrected for their number.")

@@ -62,11 +62,14 @@ def write_pages(
     """
     charts = draw_charts(points_of((*checks, check)), reference.facts.metric, reference.facts.score)
     report = _report(check, seen, reference)
-    page = render_page(check, charts=charts, report=REPORT if report else "")
-    files = {PAGE: page.encode()} | ({REPORT: report.encode()} if report else {})
+    page, framed = (
+        render_page(check, charts=charts, report=REPORT if report else "", linked=linked).encode()
+        for linked in (True, False)
+    )
+    files = {REPORT: report.encode()} if report else {}
     files |= {f"charts/{name}.png": picture for name, picture in charts.items()}
-    folder = put_pages(place.store, check.model, name, files)
-    run, problem = _track(place, name, check, files)
+    folder = put_pages(place.store, check.model, name, {PAGE: page, **files})
+    run, problem = _track(place, name, check, {PAGE: framed, **files})
     return Pages(page=f"{folder}/{PAGE}", report=f"{folder}/{REPORT}" if report else "", run=run, problem=problem)
 
 
