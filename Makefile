@@ -70,7 +70,7 @@ ifneq ($(DATA),)
 	DATA=$(DATA) $(BIN)/python -m benchmarks.replay
 endif
 
-demo: $(READY) ## the full stack: champion, promotion, refusal, a question to you; leaves it up for both UIs (make down)
+demo: $(READY) ## the whole story on the full stack: drift, alarm, retraining, swap, a question to you (make down ends it)
 	$(BIN)/python examples/demo.py
 
 up: $(READY) ## Prefect, MLflow, a worker and the model server for PROJECT (the demo's by default), in the background
