@@ -67,7 +67,7 @@ class Tally:
 
 
 class Application:
-    """Asks for one picture at a time, over one connection as long as that lasts.
+    """Asks for one picture at a time, over one connection; after a pause over a new one, for servers close idle ones.
 
     Args:
         server: Address of the model server.
@@ -90,10 +90,12 @@ class Application:
 
     def tell(self, prediction: str, digit: int) -> dict[str, Any]:
         """Tell what was true of a prediction; raises as `ask`."""
+        self.close()
         return self._send("feedback", {"id": prediction, "label": digit})
 
     def ask_all(self, scans: Scans) -> list[str]:
         """Ask for pictures one after the other; return the ids of the predictions."""
+        self.close()
         return [str(self.ask(row)["id"]) for row in scans.rows()]
 
     def close(self) -> None:
@@ -112,6 +114,7 @@ class Application:
         Yields:
             The tally, which is complete when the context is left.
         """
+        self.close()
         tally, ended = Tally(), threading.Event()
         thread = threading.Thread(target=self._go_on, args=(scans, tally, ended), daemon=True)
         thread.start()
