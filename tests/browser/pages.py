@@ -77,7 +77,9 @@ class Prefect:
         """Send the form; return the id of the run that it started."""
         with self.page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as answer:
             self.page.get_by_role("button", name="Submit").click()
-        return str(answer.value.json()["id"])
+        started = answer.value.json()
+        assert "id" in started, started
+        return str(started["id"])
 
     def open_artifact(self, artifact: str) -> None:
         """Open the page of what a run shows."""

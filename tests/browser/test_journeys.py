@@ -146,9 +146,14 @@ def test_a_version_copied_by_promote_model_is_served_when_it_gets_the_alias(
     load.wait_for(copy, seconds=NEAR)
     _move_champion(mlflow, 1)
     load.wait_for(1, seconds=NEAR)
-    moves = [entry for entry in stack.ledger("churn") if entry["kind"] == "set_by_hand"]
-    assert [(entry["version"], entry["replaces"]) for entry in moves] == [(2, 1), (1, 2)]
+    until(lambda: len(_moves(stack)) > 1, "the second move in the ledger", seconds=60)
+    assert _moves(stack) == [(2, 1), (1, 2)]
     assert "copied" in {entry["kind"] for entry in stack.ledger("churn")}
+
+
+def _moves(stack: Stack) -> list[tuple[int, int]]:
+    """Return who replaced whom by hand."""
+    return [(entry["version"], entry["replaces"]) for entry in stack.ledger("churn") if entry["kind"] == "set_by_hand"]
 
 
 def _move_champion(mlflow: Mlflow, version: int) -> None:
