@@ -49,7 +49,7 @@ class Floors(NamedTuple):
 FLOORS: Mapping[str, Floors] = {
     "distribution": Floors(0.03, 0.05, 0.08),
     "levels": Floors(0.03, 0.06, 0.08),
-    "location": Floors(0.02, 0.035, 0.05),
+    "location": Floors(0.018, 0.035, 0.05),
     "scale": Floors(0.02, 0.035, 0.05),
     "missing": Floors(0.01, 0.02, 0.05),
     "new_level": Floors(0.005, 0.01, 0.02),
