@@ -1,4 +1,4 @@
-"""The monitoring flow: one check of the champion, shown, and at most one thing set in motion. It never trains."""
+"""The monitoring flow: one check of the champion, shown, and what follows set in motion, once. It never trains."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

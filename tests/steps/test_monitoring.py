@@ -19,15 +19,15 @@ from tiltyard.monitoring.history import History
 from tiltyard.monitoring.policy import Decision
 from tiltyard.monitoring.quality import QualityFinding
 from tiltyard.monitoring.shelf import latest_page
+from tiltyard.monitoring.standard import standard_of
 from tiltyard.project.rollout import RolloutSection
 from tiltyard.registry import approvals
-from tiltyard.registry.records import ModelRef
 from tiltyard.registry.tracking import RUN_KEY
 from tiltyard.steps import acting, monitoring_pages
-from tiltyard.steps.monitoring import Checked, challenger_of, check_champion, is_training, standard_of
+from tiltyard.steps.monitoring import Checked, challenger_of, check_champion, is_training
 from tiltyard.steps.place import Place
-from tiltyard.steps.reference import load_reference
 from tiltyard.steps.window import end_of_window, see, watched, window_until
+from tiltyard.storage.folder import FolderStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -217,6 +217,30 @@ def test_labels_that_come_late_prove_a_loss(
     assert checked.check.estimate is not None
 
 
+def test_a_check_reads_a_bounded_number_of_records_of_hourly_checks(
+    make: Callable[..., Place], start: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, read = make(window="1d", labels_within="5d"), list[str]()
+    Traffic(place).ask(table(600, seed=7), start, start + DAY)
+    first = check(place, start + DAY).check
+    history = History(place.store, "churn")
+    for hour in range(1, 24 * 7):
+        end = start + DAY - timedelta(hours=hour)
+        history.keep(first.model_copy(update={"start": end - DAY, "end": end}))
+    check(place, start + DAY)  # copies what it reads, day by day
+    real = FolderStore.read
+
+    def noted(store: FolderStore, key: str) -> bytes:
+        read.append(key)
+        return real(store, key)
+
+    monkeypatch.setattr(FolderStore, "read", noted)
+    check(place, start + DAY)
+    assert len([key for key in read if "/checks/" in key]) <= 24
+    assert len([key for key in read if "/days/" in key]) <= 8
+    assert len([key for key in read if key.startswith("monitoring/churn/")]) <= 24 + 8 + 1
+
+
 def test_rows_that_come_to_the_store_late_count_for_their_labels(make: Callable[..., Place], start: datetime) -> None:
     place = make()
     traffic, frame = Traffic(place), table(1500, seed=5)
@@ -306,7 +330,7 @@ def test_the_best_that_a_champion_was_tested_for_is_handed_on(make: Callable[...
     traffic.ask(table(600, seed=9), late - DAY, late, name="t")
     assert check(place, late).check.standard == best
     other = first.model_copy(update={"metric": "log_loss", "reference": best})
-    assert standard_of([other], 1, load_reference(place, ModelRef(name="churn", version=1))) is None
+    assert standard_of([other], 1, "roc_auc") is None
 
 
 def test_what_waits_to_become_champion_is_no_training_run(make: Callable[..., Place]) -> None:
