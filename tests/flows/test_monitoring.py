@@ -107,7 +107,7 @@ def test_the_deployment_has_the_schedule_and_a_form(place: Place) -> None:
     assert plan.name == "monitor/churn"
     assert plan.schedule == "0 6 * * * (UTC)"
     fields = plan.content["parameter_openapi_schema"]["properties"]
-    assert set(fields) == {"project", "window", "since", "reason"}
+    assert set(fields) == {"project", "window", "since", "reason", "domain"}
     assert fields["window"]["description"].endswith("Empty: 1d.")
     assert [kind["format"] for kind in fields["since"]["anyOf"]] == ["date", "date-time"]
 
@@ -132,21 +132,48 @@ def test_fifty_triggers_at_once_are_one_training_run(place: Place, client: SyncP
     Traffic(place).ask(moved(1), now - DAY / 2, now)
     deploy([place.workplace.project_file])
     checked = check_champion(place.workplace.project_file, now=now)
-    decision = checked.decision.model_copy(
-        update={"action": "retrain", "mode": "superiority", "trigger": "t", "reason": 'it "drifts" {{ 1 + 1 }}'}
-    )
+    asking = [asking_for(checked, f"t{number}") for number in range(50)]
     time.sleep(2)  # the server takes notice of a new automation
-    for number in range(50):
-        each = decision.model_copy(update={"trigger": f"t{number}"})
-        retraining.ask(
-            client, checked.model_copy(update={"check": checked.check.model_copy(update={"decision": each})})
-        )
+    client.request("POST", "/events", json=[retraining.event_of(one).model_dump(mode="json") for one in asking])
     until(lambda: bool(runs_of(client, "train/churn")), "a training run", seconds=60)
     time.sleep(3)
     runs = runs_of(client, "train/churn")
     assert len(runs) == 1
     assert runs[0].parameters["mode"] == "superiority"
     assert runs[0].parameters["reason"] == 'monitoring: it "drifts" {{ 1 + 1 }}'
+
+
+def asking_for(checked: Checked, trigger: str) -> Checked:
+    """Return a check that asks for a retraining."""
+    decision = checked.decision.model_copy(
+        update={"action": "retrain", "mode": "superiority", "trigger": trigger, "reason": 'it "drifts" {{ 1 + 1 }}'}
+    )
+    return checked.model_copy(update={"check": checked.check.model_copy(update={"decision": decision})})
+
+
+def test_an_event_that_the_server_loses_is_told_again(
+    place: Place, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    lost: list[str] = []
+    Traffic(place).ask(table(1500, seed=3), now - DAY / 2, now)
+    asking = asking_for(check_champion(place.workplace.project_file, now=now), "once")
+    assert not retraining.ask(client, asking)  # nobody there would start a run
+    deploy([place.workplace.project_file])
+    time.sleep(2)  # the server takes notice of a new automation
+    monkeypatch.setattr(retraining, "is_told", lambda *_: False)
+    monkeypatch.setattr(retraining, "PATIENCE", 4.0)
+    request = type(client).request
+
+    def losing(self: SyncPrefectClient, method: Any, path: Any, **more: Any) -> Any:
+        if path == "/events" and not lost:
+            return lost.append(path)
+        return request(self, method, path, **more)
+
+    monkeypatch.setattr(type(client), "request", losing)
+    assert retraining.ask(client, asking)
+    assert lost
+    assert len(runs_of(client, "train/churn")) == 1
 
 
 def test_lasting_drift_starts_a_training_once(
