@@ -97,7 +97,7 @@ def _moment() -> datetime:
 
 def _carry_out(place: Place, checked: Checked) -> None:
     """Ask for the retraining, and tell people."""
-    started = checked.decision.action != "retrain" or _ask(place, checked)
+    started = checked.decision.action != "retrain" or _ask(checked)
     if not started:
         get_run_logger().warning(
             "Nothing trains `%s` for an event here: %s.", place.project.name, by_hand(checked.decision)
@@ -105,15 +105,13 @@ def _carry_out(place: Place, checked: Checked) -> None:
     tell(place.workplace, monitoring_notice(checked, page_of(str(flow_run.id)), started=started))
 
 
-def _ask(place: Place, checked: Checked) -> bool:
+def _ask(checked: Checked) -> bool:
     """Ask for a training run; whether there is anybody who starts it."""
     api = PREFECT_API_URL.value()
     if not api or is_temporary(api):
         return False
     with connected(api) as client:
-        awaited = retraining.is_awaited(client, place.project.name)
-        retraining.ask(client, checked)
-    return awaited
+        return retraining.ask(client, checked)
 
 
 def _is_training(place: Place) -> bool:
