@@ -15,7 +15,9 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 
 from tests.browser.pages import Mlflow, Prefect, browsing, find_browser
+from tiltyard.monitoring.shelf import latest_page
 from tiltyard.project.addresses import Addresses, read_addresses
+from tiltyard.storage.opening import open_store
 
 HOUSE = Path(__file__).parents[1]
 IMAGES = HOUSE / "docs" / "images"
@@ -35,17 +37,18 @@ def main() -> int:
     with browsing(browser) as page:
         of_prefect(Prefect(page, addresses.prefect.removesuffix("/api")), addresses)
         of_mlflow(Mlflow(page, addresses.mlflow), addresses)
+        of_check(page)
     return 0
 
 
 def of_prefect(prefect: Prefect, addresses: Addresses) -> None:
-    """Take the pictures of Prefect's UI: runs, a run, its artifacts, the form, a question to a person."""
+    """Take the pictures of Prefect's UI: runs, a run, its artifacts, a check, the form, a question to a person."""
     page = prefect.page
     page.goto(f"{prefect.address}/v2/runs")
-    page.get_by_text("nearest neighbours").first.wait_for()
+    page.get_by_text("a small neural network").first.wait_for()
     take(page, "prefect-runs", height=1100)
     runs = ask(f"{addresses.prefect}/flow_runs/filter", {"sort": "START_TIME_DESC"})
-    promoted = next(run["id"] for run in runs if "linear" in run["name"])
+    promoted = next(run["id"] for run in runs if "monitoring: Evidence of harm" in run["name"])
     prefect.open_run(promoted)
     page.get_by_role("main").get_by_role("tab", name="Artifacts").click()
     page.get_by_role("heading", name=f"{MODEL}-verdict").wait_for()
@@ -53,6 +56,9 @@ def of_prefect(prefect: Prefect, addresses: Addresses) -> None:
     for key in ("verdict", "leaderboard", "scores"):
         open_artifact(prefect, addresses, promoted, f"{MODEL}-{key}")
         take(page, f"prefect-{key}")
+    checked = next(run["id"] for run in runs if run["name"].startswith("check of"))
+    open_artifact(prefect, addresses, checked, f"{MODEL}-monitoring")
+    take(page, "prefect-check")
     deployment = ask(f"{addresses.prefect}/deployments/name/train/{MODEL}")["id"]
     prefect.open_form(deployment)
     prefect.write("Reason", "new autumn data")
@@ -64,6 +70,17 @@ def of_prefect(prefect: Prefect, addresses: Addresses) -> None:
     dialog.get_by_role("textbox", name="Reason").fill("seen on the slices that matter")
     dialog.get_by_role("textbox", name="Who decides").fill("Ada")
     take(page, "prefect-approval", height=1250)
+
+
+def of_check(page: Page) -> None:
+    """Take the pictures of the page about the last check: its summary, and the score over time."""
+    store = open_store(str(DEMO / ".tiltyard" / "store"), cache=DEMO / ".tiltyard" / "cache")
+    page.goto(latest_page(store, MODEL, DEMO / ".tiltyard" / "reports").as_uri())
+    take(page, "check-page", height=800)
+    chart = page.locator("figure img").first
+    chart.scroll_into_view_if_needed()
+    chart.screenshot(path=IMAGES / "check-score.png")
+    sys.stdout.write("docs/images/check-score.png\n")
 
 
 def open_artifact(prefect: Prefect, addresses: Addresses, run: str, key: str) -> None:
@@ -81,10 +98,10 @@ def of_mlflow(mlflow: Mlflow, addresses: Addresses) -> None:
     page.get_by_text("@ champion").first.wait_for()
     put_aside(page.locator("[data-component-id='mlflow.assistant.chat_panel.close']"))
     take(page, "mlflow-model", height=1400)
-    mlflow.open_version(MODEL, 2)
+    mlflow.open_version(MODEL, 3)
     take(page, "mlflow-version", height=1200)
     with another_model(addresses.mlflow):
-        mlflow.open_promotion(MODEL, 2, TARGET)
+        mlflow.open_promotion(MODEL, 3, TARGET)
         take(page, "mlflow-promote")
     dialog = mlflow.open_aliases(MODEL, 1)
     mlflow.add_alias(dialog, "champion")
