@@ -19,6 +19,7 @@ from tiltyard.registry.entry import Entry
 from tiltyard.storage.base import Store
 
 _DAY = timedelta(days=1)
+_ENDED_BADLY = {"FAILED", "CRASHED", "CANCELLED"}
 
 
 class Yard:
@@ -115,12 +116,14 @@ class Yard:
         return next((one for one in found if (one["created_by"] or {}).get("type") == "AUTOMATION"), {})
 
     def progress(self, flow_run: str) -> str:
-        """Return how far a run is: its state, and the steps that run."""
+        """Return how far a run is: its state, and the steps that run; one that has failed ends the demo."""
         prefect = self.addresses.prefect
-        state = str(ask(f"{prefect}/flow_runs/{flow_run}")["state_name"]).lower()
+        found = ask(f"{prefect}/flow_runs/{flow_run}")
+        if found["state_type"] in _ENDED_BADLY:
+            fail(f"{found['name']}: {found['state']['message']} ({self.page_of_run(flow_run)})")
         steps = {"flow_runs": {"id": {"any_": [flow_run]}}, "task_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
         names = [re.sub(r"-\w+$", "", step["name"]) for step in ask(f"{prefect}/task_runs/filter", steps)]
-        return ": ".join(["the training run is " + state, *names[:1]])
+        return ": ".join([f"the training run is {found['state_name'].lower()}", *names[:1]])
 
     def prefect_page(self, path: str) -> str:
         """Return the address of a page in Prefect's UI."""
