@@ -1,12 +1,12 @@
 """How often drift is called where there is none, and found where there is.
 
-    python -m benchmarks.monitoring.drift [--only TEXT] [--rows ROWS] [--repetitions 200] [--peer 10]
+    python -m benchmarks.monitoring.drift [--only TEXT] [--rows ROWS] [--repetitions 100] [--peer 10]
 
 Each trial is a champion's life, repeated: a reference, four windows that nothing is wrong with, and two more windows in
 which something has changed, or nothing has. Beside our policy stand the same tests without calibration and weights
 (Benjamini and Hochberg at 1 %, and the small floors: `plain`), and Evidently's defaults on fewer repetitions. Prints
 one table and writes it as JSON, in which trials and peers that are left out stay as they were. Exits with 1 when a
-promise is broken. Half an hour on two quiet cores.
+promise is broken. Under half an hour on two quiet cores.
 
 What can be found is bounded by the small floors, whatever the policy: +0.1 sd moves a column's location by 0.028 with a
 standard error of 0.0046 at 5,000 rows beside 20,000. A floor of 0.02 lets 96.4 % of windows through, and with the
@@ -75,7 +75,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=200, help="at 20 columns; wider tables fewer")
+    parser.add_argument("--repetitions", type=int, default=100, help="at 20 columns; wider tables fewer")
     parser.add_argument("--peer", type=int, default=10, help="repetitions of Evidently at 20 columns; 0 leaves it out")
     parser.add_argument("--only", default="", help="trials whose title has this text")
     parser.add_argument("--rows", type=int, default=0, help="trials of windows of this size")
