@@ -205,11 +205,11 @@ class _Doubts:
             )
         if alike < FEWEST_ALIKE:
             reasons.append(
-                f"rows are in a region that the reference hardly has: {alike:.0f} effective rows of "
-                f"{len(question.y)} are alike, {FEWEST_ALIKE:.0f} are needed"
+                f"the reference has hardly any rows like these: its {len(question.y)} tell as much of them as "
+                f"{alike:.0f} would, and {FEWEST_ALIKE:.0f} are needed"
             )
-        if gap > MOST_GAP:
-            reasons.append(f"probabilities are off by {100 * gap:.0f} points on the reference, calibrated")
+        elif gap > MOST_GAP:
+            reasons.append(f"on the reference, probabilities are off by {100 * gap:.0f} points even when calibrated")
         return cls(f"Do not believe it: {'; '.join(reasons)}." if reasons else "", contradiction)
 
 
