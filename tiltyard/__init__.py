@@ -3,4 +3,4 @@
 One project file and one table become a champion: validated, tuned, judged, registered, promoted and served.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
