@@ -103,9 +103,7 @@ HISTORIES = (
         Hints(time="timestamp", drop=("date",), positive="UP"),
         Plan(history="90d"),
         _pays,
-        {
-            "gates": {"metric": "accuracy"}
-        },  # what this stream is scored by in the literature (Gama 2004; Žliobaitė 2013)
+        {"gates": {"metric": "accuracy"}},  # as the literature scores this stream (Gama 2004; Žliobaitė 2013)
     ),
     History(
         "bike",
