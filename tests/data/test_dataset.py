@@ -17,6 +17,7 @@ from tiltyard.errors import DataError, ProjectError
 from tiltyard.project.gates import GatesSection
 from tiltyard.project.metrics import Task
 from tiltyard.project.model import Project
+from tiltyard.project.monitoring import MonitoringSection
 
 CONTRACT = Contract(
     task=Task.BINARY,
@@ -68,6 +69,13 @@ def test_the_project_decides_roles_missing_and_positive_class() -> None:
 def test_a_project_that_does_not_fit_is_refused(data: dict[str, object], task: dict[str, object], message: str) -> None:
     with pytest.raises(ProjectError, match=message):
         in_use(CONTRACT, project(task, **data))
+
+
+@pytest.mark.parametrize("section", [{"ignore": ("aa",)}, {"importance": {"aa": 2.0}}])
+def test_unknown_columns_are_not_watched(section: dict[str, object]) -> None:
+    watched = project().model_copy(update={"monitoring": MonitoringSection.model_validate(section)})
+    with pytest.raises(ProjectError, match=r"`monitoring.* names `aa`, which is not a column .* Did you mean `a`"):
+        in_use(CONTRACT, watched)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_harm_is_an_estimate_beyond_the_reference() -> None:
     better = Estimate(value=found.value + 0.1, low=found.value + 0.08, high=found.value + 0.12)
     harmed = estimate(question, reference=better)
     assert harmed.harm
-    assert "worse than the champion was tested for" in harmed.sentence
+    assert "worse than the champion is held to" in harmed.sentence
     same = estimate(question, reference=Estimate(value=found.value, low=found.value - 0.01, high=found.value + 0.01))
     assert not same.harm
     assert same.sentence.startswith("Accuracy is estimated at")

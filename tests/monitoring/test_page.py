@@ -165,5 +165,5 @@ def test_the_gravest_changes_are_named_each_column_once() -> None:
     said = summarise(check(drift=found, quality=(broken(),))).what
     assert said == (
         "`pay` is missing in 97 % of rows. `age` lies higher: 5 instead of 3. `x0` has moved. `x1` has moved. "
-        "3 more findings below."
+        "3 more findings on the page."
     )

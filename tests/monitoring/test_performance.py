@@ -140,7 +140,7 @@ def test_harm_is_a_metric_beyond_the_reference_and_never_luck() -> None:
     assert bad.harm
     assert bad.p is not None
     assert bad.p < 0.001
-    assert "worse than the champion was tested for" in bad.sentence
+    assert "worse than the champion is held to" in bad.sentence
     few = judged(labelled_of(positive, truth, known=np.arange(4_000) < 99), reference=GOOD)
     assert not few.harm
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.steps.conftest import table
 from tests.traffic import Traffic, copy_of, trained_project
-from tiltyard.errors import AbsentError, UsageError
+from tiltyard.errors import AbsentError, ProjectError, UsageError
 from tiltyard.evaluation.figures import Figures, figures_key
 from tiltyard.monitoring import watching
 from tiltyard.monitoring.charts import draw_charts
@@ -381,3 +381,20 @@ def test_a_classifier_is_asked_on_demand(make: Callable[..., Place], start: date
     assert asked.check.domain.columns[0][0] == "feature_usage"
     assert "given away by `usage`" in asked.summary.together
     assert "All columns together" in latest_page(place.store, "churn", tmp_path / "page").read_text("utf-8")
+
+
+def test_a_column_that_the_champion_does_not_know_is_named(make: Callable[..., Place], start: datetime) -> None:
+    place = make(ignore=["usag"])
+    with pytest.raises(ProjectError, match=r"`monitoring.ignore` names `usag`, .* Did you mean `usage`"):
+        check(place, start + DAY)
+
+
+def test_a_part_of_a_window_in_another_unit_is_broken_data(make: Callable[..., Place], start: datetime) -> None:
+    place = make()
+    traffic = Traffic(place)
+    traffic.ask(table(1100, seed=7), start, start + DAY / 2)
+    other = table(400, seed=8)
+    traffic.ask(other.assign(usage=100 * other["usage"]), start + DAY / 2, start + DAY)
+    found = check(place, start + DAY)
+    assert (found.summary.state, found.decision.action) == ("broken", "alert")
+    assert [(one.kind, one.columns) for one in found.check.quality] == [("shifted_unit", ("feature_usage",))]

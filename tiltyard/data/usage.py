@@ -32,6 +32,7 @@ def in_use(
             protection cannot be applied, or takes away what another key needs.
     """
     _check_names(contract, project)
+    check_watched(contract, project)
     _check_protection(contract, project, header)
     if contract.task is not project.task.kind:
         raise ProjectError(
@@ -65,6 +66,24 @@ def _check_names(contract: Contract, project: Project) -> None:
     for key, name in asked:
         if name is not None and name not in names:
             raise ProjectError(f"`{key}: {name}` is not a column of the contract", cure=did_you_mean(name, names))
+
+
+def check_watched(contract: Contract, project: Project) -> None:
+    """Refuse names under `monitoring` that are no columns of the contract.
+
+    Args:
+        contract: The contract, as reviewed or as a champion has it, without what protection drops.
+        project: The project.
+
+    Raises:
+        ProjectError: A name is no column.
+    """
+    names = {column.name for column in contract.columns} | set(project.data.protect)
+    for key, asked in (("ignore", project.monitoring.ignore), ("importance", project.monitoring.importance)):
+        for name in asked:
+            if name not in names:
+                what = f"`monitoring.{key}` names `{name}`, which is not a column of the contract"
+                raise ProjectError(what, cure=did_you_mean(name, names))
 
 
 def _check_protection(contract: Contract, project: Project, header: Collection[str] | None) -> None:

@@ -113,8 +113,8 @@ def _sentence(found: Estimate, live: records.Estimate | None) -> str:
         return f"{said}. {found.why}"
     if reference is None:
         return f"{said}."
-    tested = f"on its test set it was {wording.amount(metric, reference.value)} ({wording.interval(metric, reference)})"
-    return f"{said}. That is {'worse than' if found.harm else 'as'} the champion was tested for: {tested}."
+    held = f"{wording.amount(metric, reference.value)} ({wording.interval(metric, reference)}) on a test set"
+    return f"{said}. That is {'worse than' if found.harm else 'as'} the champion is held to, {held}."
 
 
 def _estimated(question: Question, told: Told | None, seed: int) -> Estimate:

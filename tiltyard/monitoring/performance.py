@@ -301,10 +301,11 @@ def _sentence(record: Performance, why: str, unusable: int, classes: Sequence[ob
 
 def _compared(record: Performance, reference: Estimate, p: float) -> str:
     """Return how the metric stands to the reference, in words."""
-    tested = f"on its test set it was {wording.amount(record.metric, reference.value)} "
-    tested += f"({wording.interval(record.metric, reference)})"
+    held = (
+        f"{wording.amount(record.metric, reference.value)} ({wording.interval(record.metric, reference)}) on a test set"
+    )
     if record.harm:
-        return f"That is worse than the champion was tested for: {tested}; by luck alone {wording.chance(p)}"
+        return f"That is worse than the champion is held to, {held}; by luck alone {wording.chance(p)}"
     if p < 0.05:
-        return f"That may be worse: {tested}; luck alone does so with a chance of {wording.chance(p)}"
-    return f"That is no worse: {tested}"
+        return f"That may be worse than it is held to, {held}; luck alone does so with a chance of {wording.chance(p)}"
+    return f"That is no worse than it is held to, {held}"

@@ -104,7 +104,7 @@ def _what(check: Check) -> str:
     said = [found.sentence for found in check.quality]
     said += [found.sentence.partition(";")[0] for found in named[:_NAMED]]
     rest = len(check.drift.findings) - min(len(named), _NAMED)
-    more = [f"{counted(rest, 'more finding')} below"] if rest else []
+    more = [f"{counted(rest, 'more finding')} on the page"] if rest else []
     return " ".join(sentence(one) for one in [*said, *more])
 
 

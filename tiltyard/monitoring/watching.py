@@ -29,6 +29,7 @@ from tiltyard.monitoring.question import Question
 from tiltyard.monitoring.reference import Reference
 from tiltyard.monitoring.sample import FEATURE, PREDICTION, PROBABILITY, Sample, is_answer
 from tiltyard.monitoring.standard import held_to
+from tiltyard.monitoring.stretches import check_stretches
 from tiltyard.monitoring.windows import WindowSample
 from tiltyard.predictions.reading import Window
 from tiltyard.project.monitoring import MonitoringSection
@@ -372,7 +373,10 @@ def _quality(
         ignore=section.ignore,
     )
     fresh = seen.since is not None and seen.since > window.start
-    return tuple(one for one in found if not (fresh and one.kind in {"empty", "traffic"}))
+    found = tuple(one for one in found if not (fresh and one.kind in {"empty", "traffic"}))
+    named = {(one.kind, column) for one in found for column in one.columns}
+    parts = check_stretches(seen.sample.sample, seen.sample.times, reference.test, contract, ignore=section.ignore)
+    return (*found, *(one for one in parts if not named & {(one.kind, column) for column in one.columns}))
 
 
 def _span(window: Window) -> Span:

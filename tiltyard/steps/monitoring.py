@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
 
+from tiltyard.data.usage import check_watched
 from tiltyard.evaluation.figures import figures_key
 from tiltyard.monitoring.gauges import figures_of
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
@@ -73,6 +74,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
 
     Raises:
         UsageError: The window is none, or lies in the future.
+        ProjectError: `monitoring` names a column that the champion does not know.
         AbsentError: There is no champion, or it has no reference.
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The store cannot be reached.
@@ -82,6 +84,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
     moment = now or datetime.now(UTC)
     end = end_of_window(window, since, place, moment)
     version = watched(place, end)
+    check_watched(version.contract, place.project)
     seen = see(place, version, window_until(end, window, since, place, version.ref.version))
     history = History(place.store, place.project.name)
     checks = _known(history, place.project, seen.sample.window)
