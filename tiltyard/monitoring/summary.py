@@ -137,10 +137,18 @@ def _since(drift: DriftVerdict) -> str:
 
 def _score(check: Check) -> str:
     """Say what labels say, and what is estimated; each names itself for what it is."""
-    said = [sentence(check.performance[-1].sentence)] if check.performance else ["No labels have come yet for a score."]
+    said = [_measured(check)] if check.performance else ["No labels have come yet for a score."]
     if check.estimate is not None:
         said.append(sentence(check.estimate.sentence or check.estimate.why))
     return " ".join(said)
+
+
+def _measured(check: Check) -> str:
+    """Say what labels say of the latest window that has any, and which that is where it is another one."""
+    latest = check.performance[-1]
+    if (latest.start, latest.end) == (check.start, check.end):
+        return sentence(latest.sentence)
+    return f"Of {moment(latest.start)} to {moment(latest.end)}: {latest.sentence}"
 
 
 def _todo(check: Check, state: State) -> str:
