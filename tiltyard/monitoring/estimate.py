@@ -6,8 +6,6 @@ rows alike are still answered by the same truth: that the concept has not moved.
 has; so the estimate is held against those that did come, and is invalid when they contradict it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -16,6 +14,7 @@ from tiltyard.bundle.model import Predictions
 from tiltyard.evaluation import records, wording
 from tiltyard.evaluation.metrics import score
 from tiltyard.monitoring.domain import FEWEST_ROWS, Table, Told, tell
+from tiltyard.monitoring.doubts import Doubts
 from tiltyard.monitoring.expectation import Curve, calibrate, calibration_gap, curves_of, effective, expected
 from tiltyard.monitoring.losses import DOUBT, LossModel, loss_model
 from tiltyard.monitoring.performance import beyond
@@ -28,12 +27,7 @@ Floats = NDArray[np.float64]
 DRAWS = 200
 FEWEST_REFERENCE = 300
 FEWEST_OF_CLASS = 20
-FEWEST_ALIKE = 100.0
-"""With fewer effective reference rows like the current ones the estimate rests on too little."""
 FEWEST_LABELS = 30
-MOST_GAP = 0.05
-"""Largest calibration error after calibration."""
-CONTRADICTED = 0.01
 _TAIL = 0.025
 _BINS = 8
 
@@ -160,7 +154,7 @@ def _silent(question: Question, why: str) -> Estimate:
     )
 
 
-def _said(question: Question, value: float, draws: Floats, weights: Floats, doubts: "_Doubts") -> Estimate:
+def _said(question: Question, value: float, draws: Floats, weights: Floats, doubts: Doubts) -> Estimate:
     """Return the estimate with the interval of its draws, whose own bias is taken out once."""
     kept = draws[np.isfinite(draws)]
     if not np.isfinite(value) or len(kept) < DRAWS // 2:
@@ -182,37 +176,6 @@ def _said(question: Question, value: float, draws: Floats, weights: Floats, doub
     )
 
 
-@dataclass(frozen=True)
-class _Doubts:
-    """Why an estimate cannot be believed.
-
-    Attributes:
-        why: In words; empty when it can.
-        contradiction: p-value of the labels that did come; None when too few came.
-    """
-
-    why: str
-    contradiction: float | None
-
-    @classmethod
-    def of(cls, question: Question, weights: Floats, gap: float, contradiction: float | None) -> "_Doubts":
-        reasons = []
-        alike = effective(weights)
-        if contradiction is not None and contradiction < CONTRADICTED:
-            reasons.append(
-                f"the {len(question.known)} labels that did come contradict it (by luck "
-                f"{wording.chance(contradiction)}): what is true of rows alike has changed"
-            )
-        if alike < FEWEST_ALIKE:
-            reasons.append(
-                f"the reference has hardly any rows like these: its {len(question.y)} tell as much of them as "
-                f"{alike:.0f} would, and {FEWEST_ALIKE:.0f} are needed"
-            )
-        elif gap > MOST_GAP:
-            reasons.append(f"on the reference, probabilities are off by {100 * gap:.0f} points even when calibrated")
-        return cls(f"Do not believe it: {'; '.join(reasons)}." if reasons else "", contradiction)
-
-
 def _of_classes(question: Question, weights: Floats, seed: int) -> Estimate:
     """Return the estimate of a classifier's metric."""
     said, y = question.reference.probabilities, question.y.astype(np.int64)
@@ -227,7 +190,7 @@ def _of_classes(question: Question, weights: Floats, seed: int) -> Estimate:
     draws += rng.normal(0.0, DOUBT * abs(level - value), DRAWS) if np.isfinite(level) else 0.0
     gap = calibration_gap(said, y, weights, seed)
     return _said(
-        question, value, draws, weights, _Doubts.of(question, weights, gap, _contradiction(question, curves, rng))
+        question, value, draws, weights, Doubts.of(question, weights, gap, _contradiction(question, curves, rng))
     )
 
 
@@ -344,7 +307,7 @@ def _of_values(question: Question, weights: Floats, seed: int) -> Estimate:
     rng = np.random.default_rng(seed)
     whole = _total_variance(y, said, now, weights, model.mean) if question.metric == "r2" else 1.0
     value, draws = _metric(question.metric, np.array([model.mean]), whole), model.means(DRAWS, rng)
-    doubts = _Doubts.of(question, weights, 0.0, _values_contradict(question, model, weights))
+    doubts = Doubts.of(question, weights, 0.0, _values_contradict(question, model, weights))
     return _said(question, float(value[0]), _metric(question.metric, draws, whole), weights, doubts)
 
 

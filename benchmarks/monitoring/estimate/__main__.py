@@ -19,7 +19,8 @@ from tiltyard.bundle.model import Predictions
 from tiltyard.evaluation.metrics import score
 from tiltyard.evaluation.terms import Labels
 from tiltyard.monitoring.domain import Table, tell
-from tiltyard.monitoring.estimate import CONTRADICTED, Estimate, estimate
+from tiltyard.monitoring.doubts import CONTRADICTED
+from tiltyard.monitoring.estimate import Estimate, estimate
 from tiltyard.monitoring.question import Question
 
 COVERED = 0.90
