@@ -1,5 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import mlflow
 import pandas as pd
@@ -13,6 +15,7 @@ from tiltyard.registry.models import (
     download,
     download_bundle,
     models,
+    set_tags,
     version,
     versions,
 )
@@ -156,3 +159,19 @@ class Awkward:
 
     def predict(self, rows: pd.DataFrame) -> list[int]:
         return [0] * len(rows)
+
+
+def test_two_who_set_a_tag_at_the_same_moment_both_succeed(
+    registry: Registry, run: TrackedRun, submission: Submission
+) -> None:
+    ref = register_version(registry, run, submission)
+    together = Barrier(2)
+
+    def note(value: str) -> None:
+        for number in range(20):
+            together.wait(30)
+            set_tags(registry, ref, {f"note {number}": value})
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(note, ("one", "other")))
+    assert {version(registry, ref).tags[f"note {number}"] for number in range(20)} <= {"one", "other"}

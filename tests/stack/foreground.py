@@ -1,5 +1,6 @@
 """`tiltyard up` in the foreground, with stand-ins for the parts; the folder it runs in is the project."""
 
+import signal
 import sys
 from unittest.mock import patch
 
@@ -10,6 +11,7 @@ from tiltyard.cli.app import main
 from tiltyard.stack import ports, running
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     with (
         patch.object(running, "commands", standin_commands),
         patch.object(running, "STOP_SECONDS", 6.0),

@@ -22,6 +22,7 @@ LARGEST_BUNDLE = 2 * 2**30
 
 _PAGE = 500
 _NO_ALIAS = "INVALID_PARAMETER_VALUE"
+_TAKEN = "unique constraint"
 
 
 def champion(registry: Registry, name: str) -> ModelRef | None:
@@ -162,7 +163,17 @@ def set_tags(registry: Registry, ref: ModelRef, tags: Mapping[str, str]) -> None
     """
     with registry.explained(f"tag {ref}"):
         for key, value in tags.items():
-            registry.client.set_model_version_tag(ref.name, str(ref.version), key, value)
+            _set_tag(registry, ref, key, value)
+
+
+def _set_tag(registry: Registry, ref: ModelRef, key: str, value: str) -> None:
+    """Set a tag; when somebody else sets it for the first time at the same moment, MLflow refuses one of the two."""
+    try:
+        registry.client.set_model_version_tag(ref.name, str(ref.version), key, value)
+    except MlflowException as error:
+        if _TAKEN not in str(error).casefold():
+            raise
+        registry.client.set_model_version_tag(ref.name, str(ref.version), key, value)
 
 
 def download_bundle(registry: Registry, ref: ModelRef, folder: Path) -> Path:
