@@ -11,7 +11,7 @@ from tests.strategies import contracts, tables
 from tiltyard.data.coercion import coerce
 from tiltyard.data.contract import Column, Contract, Kind, Role
 from tiltyard.data.dataset import fingerprint, ingest, read_dataset, write_dataset
-from tiltyard.data.usage import in_use
+from tiltyard.data.usage import check_watched, in_use
 from tiltyard.data.values import Value
 from tiltyard.errors import DataError, ProjectError
 from tiltyard.project.gates import GatesSection
@@ -76,6 +76,8 @@ def test_unknown_columns_are_not_watched(section: dict[str, object]) -> None:
     watched = project().model_copy(update={"monitoring": MonitoringSection.model_validate(section)})
     with pytest.raises(ProjectError, match=r"`monitoring.* names `aa`, which is not a column .* Did you mean `a`"):
         in_use(CONTRACT, watched)
+    newer = CONTRACT.model_copy(update={"columns": (*CONTRACT.columns, Column(name="aa", kind=Kind.NUMBER))})
+    check_watched(watched, newer, CONTRACT)  # the champion does not know it yet
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.monitoring.test_quality import CONTRACT, Values, values
-from tests.monitoring.test_quality import sample as sample_of
+from tests.monitoring.feeds import CONTRACT, Values, values
+from tests.monitoring.feeds import sample as sample_of
 from tiltyard.monitoring.stretches import check_stretches
 
 ROWS = 1_200

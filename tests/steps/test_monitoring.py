@@ -398,3 +398,16 @@ def test_a_part_of_a_window_in_another_unit_is_broken_data(make: Callable[..., P
     found = check(place, start + DAY)
     assert (found.summary.state, found.decision.action) == ("broken", "alert")
     assert [(one.kind, one.columns) for one in found.check.quality] == [("shifted_unit", ("feature_usage",))]
+
+
+def test_a_column_of_few_values_that_stands_still_is_stuck_after_four_good_windows(
+    make: Callable[..., Place], start: datetime
+) -> None:
+    place = make()
+    traffic = Traffic(place)
+    for day in range(4):
+        traffic.ask(table(600, seed=day), start + day * DAY, start + (day + 1) * DAY)
+        assert check(place, start + (day + 1) * DAY).check.accepted
+    traffic.ask(table(600, seed=9).assign(city="Winterthur"), start + 4 * DAY, start + 5 * DAY)
+    found = check(place, start + 5 * DAY).check.quality
+    assert [(one.kind, one.columns) for one in found] == [("stuck", ("feature_city",))]

@@ -32,7 +32,7 @@ def in_use(
             protection cannot be applied, or takes away what another key needs.
     """
     _check_names(contract, project)
-    check_watched(contract, project)
+    check_watched(project, contract)
     _check_protection(contract, project, header)
     if contract.task is not project.task.kind:
         raise ProjectError(
@@ -68,17 +68,18 @@ def _check_names(contract: Contract, project: Project) -> None:
             raise ProjectError(f"`{key}: {name}` is not a column of the contract", cure=did_you_mean(name, names))
 
 
-def check_watched(contract: Contract, project: Project) -> None:
-    """Refuse names under `monitoring` that are no columns of the contract.
+def check_watched(project: Project, *contracts: Contract) -> None:
+    """Refuse names under `monitoring` that are columns of no contract.
 
     Args:
-        contract: The contract, as reviewed or as a champion has it, without what protection drops.
         project: The project.
+        contracts: The contract as reviewed; beside it a champion's, which may still have a column that is gone there,
+            or not have yet one that is new.
 
     Raises:
         ProjectError: A name is no column.
     """
-    names = {column.name for column in contract.columns} | set(project.data.protect)
+    names = {column.name for contract in contracts for column in contract.columns} | set(project.data.protect)
     for key, asked in (("ignore", project.monitoring.ignore), ("importance", project.monitoring.importance)):
         for name in asked:
             if name not in names:

@@ -42,7 +42,7 @@ _CONSTANT = 0.98
 _VARIED = 0.5
 """Share of rows with the most common value, at most, in a window in which a column varied."""
 
-_WINDOWS = 4
+USUAL_WINDOWS = 4
 """Accepted windows from which it is known whether a column of few values ever stands still."""
 
 _REPEATED = 0.2
@@ -104,6 +104,7 @@ def check_quality(
     usual_rows: Sequence[int] = (),
     usual: Sequence[Sample] = (),
     ignore: Collection[str] = (),
+    part: bool = False,
 ) -> tuple[QualityFinding, ...]:
     """Look for broken data in a window.
 
@@ -119,6 +120,7 @@ def check_quality(
             column of few values that is constant now and varied in all of them is stuck; without them such a column,
             as a month or a daily rate, may well stand still.
         ignore: Columns left out, by their names in the contract.
+        part: Whether it is a part of a window: one value for an hour, and the same rows again within one, may well be.
 
     Returns:
         What was found, whatever concerns whole rows first.
@@ -139,7 +141,9 @@ def check_quality(
     two = two._replace(pairs=tuple(pair for pair in two.pairs if pair.name not in gone))
     found = [*schema, *missing]
     if current.sampled >= FEWEST_ROWS and two.pairs:
-        found += [*_repeated(two), *_unknown(two), *_units(two, usual[-1:]), *_stuck(two, usual)]
+        found += [] if part else _repeated(two)
+        found += [*_unknown(two), *_units(two, usual[-1:])]
+        found += [] if part else _stuck(two, usual)
     return tuple(found)
 
 
@@ -309,7 +313,7 @@ def _standing_still(pair: _Pair, usual: Sequence[Sample]) -> float | None:
         return share
     earlier = [_levels(sample.columns[pair.name]) for sample in usual if pair.name in sample.columns]
     varied = [_most_common(values)[1] <= _VARIED for values in earlier if len(values) >= FEWEST_ROWS]
-    return share if len(varied) >= _WINDOWS and all(varied) and share >= _CONSTANT else None
+    return share if len(varied) >= USUAL_WINDOWS and all(varied) and share >= _CONSTANT else None
 
 
 def _most_common(values: NDArray[Any]) -> tuple[Any, float]:

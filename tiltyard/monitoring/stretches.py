@@ -24,8 +24,6 @@ MOST_STRETCHES = 12
 
 _NEARLY_ALL = (0.5, 99.5)
 _MOST = 0.5
-_BREAKS = frozenset({"null_filled", "wrong_schema", "shifted_unit"})
-"""What is told of a stretch; one value for an hour, and the same rows again within one, may well be."""
 
 
 def check_stretches(
@@ -62,13 +60,13 @@ def _breaks(
     part: Sample, reference: Sample, contract: Contract, ignore: Collection[str], share: float
 ) -> Iterator[QualityFinding]:
     """Yield what is broken in a stretch and is not so in as large a share of the reference."""
-    for finding in check_quality(part, reference, contract, ignore=ignore):
+    for finding in check_quality(part, reference, contract, ignore=ignore, part=True):
         usual = any(
             _comes_back(finding, reference.columns[name], part.columns[name], reference.rows, share)
             for name in finding.columns
             if name in reference.columns and name in part.columns
         )
-        if finding.kind in _BREAKS and finding.columns and not usual:
+        if finding.columns and not usual:
             yield finding
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from tiltyard.bundle.model import Predictions
 from tiltyard.data.contract import Contract
-from tiltyard.evaluation import records
 from tiltyard.evaluation.terms import Labels
 from tiltyard.monitoring.calibration import Calibration
 from tiltyard.monitoring.discovery import weigh
@@ -23,6 +22,7 @@ from tiltyard.monitoring.labelled import Labelled
 from tiltyard.monitoring.lottery import text_hashes
 from tiltyard.monitoring.observation import Observation
 from tiltyard.monitoring.pairs import choose_pairs
+from tiltyard.monitoring.past import Past
 from tiltyard.monitoring.performance import Performance, by_version, performance
 from tiltyard.monitoring.quality import QualityFinding, check_quality
 from tiltyard.monitoring.question import Question
@@ -59,25 +59,6 @@ class Seen:
     sample: WindowSample
     labelled: Labelled | None = None
     since: datetime | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Past:
-    """What earlier checks know.
-
-    Attributes:
-        checks: Of the same version, oldest first; windows that ended before this one's end.
-        pooled: Windows that a small one may be judged together with, oldest first, none sharing rows with another.
-        usual: Samples of windows that were accepted as good.
-        doubtful: Sound windows that were not accepted so far, oldest first, whose labels may show that they are good.
-        standard: The best score that an earlier champion had on its own test, see `tiltyard.monitoring.standard`.
-    """
-
-    checks: tuple[Check, ...] = ()
-    pooled: tuple[tuple[Window, Sample], ...] = ()
-    usual: tuple[Sample, ...] = ()
-    doubtful: tuple[tuple[Window, Sample], ...] = ()
-    standard: records.Estimate | None = None
 
 
 class Looked(NamedTuple):

@@ -15,7 +15,10 @@ _CUT_OFF = timedelta(minutes=2)
 
 
 def claim(place: Place, checked: Checked, *, now: datetime | None = None) -> tuple[Checked, ...]:
-    """Claim what follows from a check, and what was claimed before and cut off; exactly one of many gets each.
+    """Claim what follows from a check, and take up what was claimed before and cut off.
+
+    Of many who claim the same exactly one gets it. What was cut off several may take up at once: Prefect takes the same
+    event, and people are told of the same subject, once.
 
     Args:
         place: The project.

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tiltyard.data.contract_file import load_contract
 from tiltyard.data.sources import iter_source, source_of
 from tiltyard.errors import DataError
 from tiltyard.predictions.label_tables import LabelColumns, LabelsStored, store_labels
@@ -24,12 +23,11 @@ def store_feedback(project_file: Path, table: str, columns: LabelColumns, *, chu
         StorageError: The store cannot be reached.
     """
     place = open_place(project_file)
-    contract = load_contract(place.workplace.folder / place.project.data.contract)
     source = source_of(table, folder=Path.cwd())
     if "://" not in table:
         source = source.model_copy(update={"path": str(Path.cwd() / table)})
     chunks = iter_source(source, chunk_rows, workplace=place.workplace, open_remote=place.open_remote)
-    outcome = store_labels(place.store, place.project.name, contract, chunks, columns, where=table)
+    outcome = store_labels(place.store, place.project.name, place.contract, chunks, columns, where=table)
     if not outcome.rows:
         raise DataError("the table has no rows", where=table, cure="Check the source.")
     return outcome

@@ -1,7 +1,6 @@
 """One check of the champion: seen, judged, decided about, and kept. Nothing is set in motion here."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 
@@ -11,11 +10,12 @@ from tiltyard.data.usage import check_watched
 from tiltyard.evaluation.figures import figures_key
 from tiltyard.monitoring.gauges import figures_of
 from tiltyard.monitoring.history import Action, Check, History, earlier, shared, state_of
+from tiltyard.monitoring.past import recall
 from tiltyard.monitoring.policy import Challenger, Decision, State, decide
 from tiltyard.monitoring.sample import Sample
 from tiltyard.monitoring.standard import standard_of
 from tiltyard.monitoring.summary import Summary, summarise
-from tiltyard.monitoring.watching import Past, Seen, look, observed, told_apart
+from tiltyard.monitoring.watching import look, observed, told_apart
 from tiltyard.predictions.reading import Window
 from tiltyard.project.model import Project
 from tiltyard.project.section import Section
@@ -24,9 +24,6 @@ from tiltyard.registry.rollout import standing
 from tiltyard.steps.monitoring_pages import Pages, write_pages
 from tiltyard.steps.place import Place, open_place
 from tiltyard.steps.window import Watched, end_of_window, see, watched, window_until
-
-_USUAL = 3
-"""Accepted windows that are enough to know whether a column varies."""
 
 
 class Checked(Section):
@@ -74,7 +71,7 @@ def check_champion(  # one parameter a question that the form asks, and what the
 
     Raises:
         UsageError: The window is none, or lies in the future.
-        ProjectError: `monitoring` names a column that the champion does not know.
+        ProjectError: `monitoring` names a column that neither the contract nor the champion knows.
         AbsentError: There is no champion, or it has no reference.
         RegistryError: MLflow cannot be reached or refuses.
         StorageError: The store cannot be reached.
@@ -84,15 +81,19 @@ def check_champion(  # one parameter a question that the form asks, and what the
     moment = now or datetime.now(UTC)
     end = end_of_window(window, since, place, moment)
     version = watched(place, end)
-    check_watched(version.contract, place.project)
+    check_watched(place.project, place.contract, version.contract)
     seen = see(place, version, window_until(end, window, since, place, version.ref.version))
     history = History(place.store, place.project.name)
     checks = _known(history, place.project, seen.sample.window)
-    past = replace(
-        past_of(history, checks, seen, place.project.monitoring.min_rows),
+    section = place.project.monitoring
+    past = recall(
+        earlier(checks, seen.sample.window, seen.version),
+        seen.sample.window,
+        history.sample,
+        small=seen.sample.sample.rows < section.min_rows,
+        labelled=seen.labelled is not None,
         standard=standard_of(checks, version.ref.version, version.reference.facts.metric),
     )
-    section = place.project.monitoring
     found = look(seen, version.reference, version.contract, past, section, model=place.project.name, made=moment).check
     if domain:
         found = found.model_copy(update={"domain": told_apart(seen, version.reference, section)})
@@ -105,49 +106,6 @@ def check_champion(  # one parameter a question that the form asks, and what the
         place.store.write(figures_key(check.model), figures_of(check).model_dump_json().encode())
     pages = write_pages(place, PurePosixPath(key).stem, check, others, seen=seen, reference=version.reference)
     return Checked(check=check, summary=summarise(check), pages=pages, reason=reason)
-
-
-def past_of(history: History, checks: tuple[Check, ...], seen: Seen, enough_rows: int) -> Past:
-    """Return what earlier checks know.
-
-    Args:
-        history: The checks of the model.
-        checks: Those that may matter.
-        seen: What is looked at.
-        enough_rows: Rows from which on a window is judged alone.
-
-    Raises:
-        StorageError: The store cannot be reached.
-        DataError: A sample cannot be read.
-    """
-    window = seen.sample.window
-    before = earlier(checks, window, seen.version)
-    sound = [check for check in before if check.sampled and not check.quality]
-    vindicated = {(span.start, span.end) for check in before for span in check.vindicated}
-    good = [check for check in sound if check.accepted or (check.start, check.end) in vindicated]
-    open_ = [check for check in sound if check not in good] if seen.labelled is not None else []
-    return Past(
-        checks=before,
-        pooled=_with_samples(history, _apart(sound, window)) if seen.sample.sample.rows < enough_rows else (),
-        usual=tuple(sample for _, sample in _with_samples(history, good[-_USUAL:])),
-        doubtful=_with_samples(history, open_),
-    )
-
-
-def _apart(checks: list[Check], window: Window) -> list[Check]:
-    """Return checks whose windows share no time with a window nor with each other, oldest first."""
-    kept: list[Check] = []
-    start = window.start
-    for check in reversed(checks):
-        if check.end <= start:
-            kept.append(check)
-            start = check.start
-    return kept[::-1]
-
-
-def _with_samples(history: History, checks: list[Check]) -> tuple[tuple[Window, Sample], ...]:
-    found = ((check.window, history.sample(check)) for check in checks)
-    return tuple((window, sample) for window, sample in found if sample is not None)
 
 
 def _known(history: History, project: Project, window: Window) -> tuple[Check, ...]:

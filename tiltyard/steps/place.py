@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tiltyard.data.contract import Contract
+from tiltyard.data.contract_file import load_contract
 from tiltyard.project.environment import Workplace
 from tiltyard.project.loading import load_project, project_file_of
 from tiltyard.project.model import Project
@@ -30,6 +32,11 @@ class Place:
         """The object store."""
         endpoint = self.workplace.environment.s3_endpoint
         return open_store(self.workplace.store, endpoint=endpoint, cache=self.workplace.cache)
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The data contract as reviewed, without the project's uses of it."""
+        return load_contract(self.workplace.folder / self.project.data.contract)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -22,9 +22,10 @@ from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring import watching
 from tiltyard.monitoring.history import Check
 from tiltyard.monitoring.logged import answers_of, features_of
+from tiltyard.monitoring.past import Past
 from tiltyard.monitoring.reference import FEWEST_ROWS, MOST_CELLS, MOST_ROWS, Counts, Facts, Reference
 from tiltyard.monitoring.sample import PROBABILITY, Sample, is_answer
-from tiltyard.monitoring.watching import Past, Seen
+from tiltyard.monitoring.watching import Seen
 from tiltyard.monitoring.windows import read_window
 from tiltyard.predictions.reading import Window
 from tiltyard.project.metrics import Task

@@ -8,9 +8,10 @@ import numpy as np
 from tiltyard.evaluation.records import Estimate
 from tiltyard.monitoring.history import MOST_SAMPLES, Check
 from tiltyard.monitoring.observation import Observation
+from tiltyard.monitoring.past import Past, recall
 from tiltyard.monitoring.sample import Sample
 from tiltyard.monitoring.standard import standard_of
-from tiltyard.monitoring.watching import Past, Seen, look, observed
+from tiltyard.monitoring.watching import Seen, look, observed
 from tiltyard.monitoring.windows import WindowSample
 from tiltyard.predictions.reading import Window as Span
 from tiltyard.project.monitoring import MonitoringSection
@@ -23,10 +24,6 @@ class _Checked(NamedTuple):
 
     check: Check
     sample: Sample
-
-    @property
-    def span(self) -> Span:
-        return self.check.window
 
 
 @dataclass
@@ -54,11 +51,11 @@ class Watching:
             self._model, self._checked = asked.model.number, []
         window = Span(asked.window.start, asked.window.end)
         seen, stream = self._seen(asked, window), self.answers.stream
-        past, name = self._past(window), stream.project.name
+        past, name = self._past(window, seen.sample.sample), stream.project.name
         check = look(
             seen, asked.model.reference, stream.contract, past, self.section, model=name, made=window.end
         ).check
-        self._checked.append(_Checked(check, seen.sample.sample))
+        self._checked.append(_Checked(check.model_copy(update={"sampled": True}), seen.sample.sample))
         return observed(check)
 
     def _seen(self, asked: Look, window: Span) -> Seen:
@@ -76,16 +73,14 @@ class Watching:
             since=asked.since,
         )
 
-    def _past(self, window: Span) -> Past:
+    def _past(self, window: Span, sample: Sample) -> Past:
         """Return what earlier checks of the champion know."""
-        recent = self._checked[-MOST_SAMPLES:]
-        sound = [one for one in recent if not one.check.quality]
-        vindicated = {(span.start, span.end) for one in self._checked for span in one.check.vindicated}
-        good = [one for one in sound if one.check.accepted or (one.check.start, one.check.end) in vindicated]
-        return Past(
-            checks=tuple(one.check for one in self._checked),
-            pooled=tuple((one.span, one.sample) for one in sound if one.span.end <= window.start),
-            usual=tuple(one.sample for one in good),
-            doubtful=tuple((one.span, one.sample) for one in sound if one not in good),
+        kept = {one.check.end: one.sample for one in self._checked[-MOST_SAMPLES:]}
+        return recall(
+            [one.check for one in self._checked],
+            window,
+            lambda check: kept.get(check.end),
+            small=sample.rows < self.section.min_rows,
+            labelled=True,
             standard=self._standard,
         )
